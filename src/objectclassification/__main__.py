@@ -1,0 +1,5 @@
+"""``python -m objectclassification``."""
+
+from objectclassification.cli import main
+
+main()

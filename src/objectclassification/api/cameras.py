@@ -1,0 +1,71 @@
+"""``/api/cameras``: who is there."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from objectclassification.api.access import Reader, Used, answer
+from objectclassification.receipts import Picture, rfc3339
+from objectclassification.store import pictures, snippets
+
+router = APIRouter(prefix="/api/cameras", tags=["cameras"])
+
+
+class Camera(msgspec.Struct, frozen=True):
+    """A camera.
+
+    Attributes:
+        name: its name.
+        snippet: its slot.
+        online: whether it is connected now.
+        groups: the groups it is in.
+        source: where its frames come from, secrets masked.
+        agent: what it runs on.
+        version: of its program.
+        last_seen_at: RFC 3339, UTC, or None if it never connected.
+        sleeps_until_at: RFC 3339, UTC, if it said so.
+        picture: its newest one.
+    """
+
+    name: str
+    snippet: int
+    online: bool
+    groups: tuple[str, ...]
+    source: str
+    agent: str
+    version: str
+    last_seen_at: str | None
+    sleeps_until_at: str | None
+    picture: Picture | None
+
+
+@router.get("", summary="Every camera")
+async def every(parts: Used, identity: Reader) -> Response:
+    """Lists the cameras by name, with presence and newest picture."""
+    return answer(await list_cameras(parts))
+
+
+async def list_cameras(parts: Used) -> list[Camera]:
+    """Returns the cameras by name."""
+    online = parts.online()
+    rows = await parts.database.read(snippets.all_cameras)
+    slots = {slot.number: slot for slot in await parts.database.read(snippets.all_slots)}
+    ids = [slot.picture_id for slot in slots.values() if slot.picture_id]
+    found = await parts.database.read(lambda c: pictures.by_ids(c, ids))
+    return [
+        Camera(
+            name=row.name,
+            snippet=row.snippet,
+            online=row.name in online,
+            groups=row.groups,
+            source=row.source,
+            agent=row.agent,
+            version=row.version,
+            last_seen_at=None if row.last_seen_at is None else rfc3339(row.last_seen_at),
+            sleeps_until_at=None if row.sleeps_until_at is None else rfc3339(row.sleeps_until_at),
+            picture=found.get(slots[row.snippet].picture_id or ""),
+        )
+        for row in rows
+    ]

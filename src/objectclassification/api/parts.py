@@ -1,0 +1,61 @@
+"""What the API is made of, handed over by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from objectclassification.auth import Identity, Tokens
+from objectclassification.bus import Bus
+from objectclassification.config import ServerSettings
+from objectclassification.messages import SnapRequest
+from objectclassification.receipts import Receipt
+from objectclassification.store.blobs import Blobs
+from objectclassification.store.writer import Database
+
+
+class Snaps(Protocol):
+    """The live snaps; the hub's runner is one."""
+
+    async def snap(self, request: SnapRequest, identity: Identity) -> Receipt:
+        """Starts a snap and returns its receipt once it is stored."""
+
+    async def wait_done(self, snap_id: str) -> Receipt:
+        """Waits for the end of a live snap; NotFound when it is not live."""
+
+    def cancel(self, snap_id: str, identity: Identity) -> None:
+        """Ends a live snap; NotFound when it is not live."""
+
+    def receipt(self, snap_id: str) -> Receipt | None:
+        """Of a live snap."""
+
+    def revoke(self, token_id: str) -> None:
+        """Closes the connections of a revoked token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a router may use.
+
+    Attributes:
+        settings: the server's.
+        database: rows.
+        blobs: image files.
+        tokens: who may come in.
+        bus: to say what happened.
+        snaps: the hub.
+        online: names of the cameras that are connected now.
+        ready: whether the worker can classify.
+        metrics: the Prometheus page.
+    """
+
+    settings: ServerSettings
+    database: Database
+    blobs: Blobs
+    tokens: Tokens
+    bus: Bus
+    snaps: Snaps
+    online: Callable[[], frozenset[str]]
+    ready: Callable[[], str | None]
+    metrics: Callable[[], bytes]

@@ -1,0 +1,103 @@
+"""Errors as RFC 9457 problems."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from objectclassification import errors
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+log = structlog.get_logger(__name__)
+
+# The first that fits counts: the closest class stands before its base.
+_STATUS: tuple[tuple[type[errors.ObjectClassificationError], int], ...] = (
+    (errors.BadMessage, 422),
+    (errors.Unauthorized, 401),
+    (errors.Forbidden, 403),
+    (errors.NotFound, 404),
+    (errors.KeyReused, 422),
+    (errors.Conflict, 409),
+    (errors.TooLarge, 413),
+    (errors.TooManyPixels, 413),
+    (errors.NotAnImage, 415),
+    (errors.Undecodable, 422),
+    (errors.Busy, 503),
+    (errors.TimedOut, 408),
+    (errors.RequestError, 422),
+    (errors.DiskFull, 507),
+    (errors.StoreError, 503),
+)
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """An RFC 9457 problem.
+
+    Attributes:
+        title: the status's phrase.
+        status: the HTTP status.
+        detail: one line for a person.
+        code: stable name for machines.
+    """
+
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """Returns a problem as a response."""
+    body = Problem(HTTPStatus(status).phrase, status, detail, code)
+    return Response(
+        msgspec.json.encode(body), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def status_of(exc: errors.ObjectClassificationError) -> int:
+    """Returns the HTTP status of one of our errors."""
+    return next((status for kind, status in _STATUS if isinstance(exc, kind)), 500)
+
+
+def from_error(exc: errors.ObjectClassificationError) -> Response:
+    """Returns one of our errors as a response."""
+    status = status_of(exc)
+    headers: dict[str, str] = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="objectclassification"'
+    if status in (503, 507):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if status >= 500:
+        log.error("request failed", code=exc.code, detail=exc.detail)
+    return problem(status, exc.code, exc.detail, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Makes the app answer every error as a problem."""
+
+    @app.exception_handler(errors.ObjectClassificationError)
+    async def ours(request: Request, exc: errors.ObjectClassificationError) -> Response:
+        return from_error(exc)
+
+    @app.exception_handler(HTTPException)
+    async def routing(request: Request, exc: HTTPException) -> Response:
+        headers = dict(exc.headers) if exc.headers else None
+        phrase = HTTPStatus(exc.status_code).phrase
+        code = phrase.lower().replace(" ", "_")
+        return problem(exc.status_code, code, str(exc.detail), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, exc: RequestValidationError) -> Response:
+        detail = "; ".join(
+            f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}"
+            for error in exc.errors()
+        )
+        return problem(422, "bad_request", detail)

@@ -1,0 +1,141 @@
+"""uvicorn, with its traps closed.
+
+Its own server handles signals by raising them again, so that nothing after ``serve()`` runs; it
+lets half a request stay open for ever; and its HTTP parser has no bound on the size of headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, cast
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from objectclassification.config import ServerSettings
+from objectclassification.errors import ConfigurationError
+
+BACKLOG = 4096
+MAX_HEADER_BYTES = 65_536
+
+
+class TimedHttp(HttpToolsProtocol):
+    """HTTP/1.1 whose request line and headers must come whole, soon, and be of a sane size.
+
+    A request's headers are awaited when the connection is made, and again when bytes of a next
+    request come; the idle time between requests is uvicorn's ``timeout_keep_alive``.
+    """
+
+    def __init__(self, *args: Any, header_timeout_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_timeout_s = header_timeout_s
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Starts to wait for the first request."""
+        super().connection_made(transport)
+        self._await_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser, and bounds headers that do not end."""
+        if self._awaits_request() and self._header_timer is None:
+            self._await_headers()
+        super().data_received(data)
+        if self._header_timer is None:
+            self._header_bytes = 0
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self.send_400_response("Request headers are too large.")
+
+    def on_headers_complete(self) -> None:
+        """The request is whole as far as its headers go."""
+        self._stop_waiting()
+        super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is the hub's from here on."""
+        self._stop_waiting()
+        super().handle_websocket_upgrade()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _awaits_request(self) -> bool:
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def _await_headers(self) -> None:
+        self._header_timer = self.loop.call_later(
+            self._header_timeout_s, self.timeout_keep_alive_handler
+        )
+
+    def _stop_waiting(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+
+class HttpServer(uvicorn.Server):
+    """A uvicorn server that leaves signals to whoever runs it.
+
+    Args:
+        app: the API.
+        settings: the server's.
+        websocket: the protocol class for WebSockets, as uvicorn calls it.
+
+    Attributes:
+        listening: set once it takes connections.
+    """
+
+    def __init__(self, app: FastAPI, settings: ServerSettings, websocket: Any) -> None:
+        self.listening = asyncio.Event()
+        super().__init__(
+            uvicorn.Config(
+                app,
+                # uvicorn only calls it, so anything that makes a protocol will do.
+                http=cast(Any, partial(TimedHttp, header_timeout_s=settings.header_timeout_s)),
+                ws=websocket,
+                lifespan="off",
+                log_config=None,
+                access_log=False,  # it would log query strings; the API logs requests itself
+                server_header=False,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=settings.trusted_proxies or None,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=max(1, int(settings.stop_timeout_s) // 2),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to listen."""
+        await super().startup(sockets)
+        self.listening.set()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Takes the port before anything else is started.
+
+    Raises:
+        ConfigurationError: it cannot be had.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}: {reason}; choose another with --port"
+        ) from exc

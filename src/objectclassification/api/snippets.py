@@ -1,0 +1,131 @@
+"""``/snippets``: the cameras' slots, and where pictures come in."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Header, Query, Request
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from objectclassification.api.access import Caller, Reader, Used, answer
+from objectclassification.api.images import image_response
+from objectclassification.api.receive import Receiver
+from objectclassification.auth import Identity
+from objectclassification.bus import PictureUploaded
+from objectclassification.errors import Forbidden, NotFound
+from objectclassification.receipts import Picture
+from objectclassification.store import pictures, snippets, uploads
+
+MOST_AGE_MS = 10 * 366 * 86_400_000.0
+
+router = APIRouter(tags=["snippets"])
+
+
+class Snippet(msgspec.Struct, frozen=True):
+    """A camera's slot.
+
+    Attributes:
+        number: as in ``/snippets/{number}/``.
+        camera: None for slot 1 until the first camera takes it.
+        picture: the newest one, if there is any.
+    """
+
+    number: int
+    camera: str | None
+    picture: Picture | None
+
+
+@router.put("/snippets/{number}", summary="Store a picture in a slot")
+async def put(
+    number: int,
+    request: Request,
+    parts: Used,
+    identity: Caller,
+    snap: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$")] = None,
+    rendition: Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "full",
+    age_ms: Annotated[float | None, Query(ge=0, le=MOST_AGE_MS)] = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
+) -> Response:
+    """Takes the image as the body, or as the one file of a form; durable before it answers."""
+    slot = await parts.database.read(lambda c: snippets.slot(c, number))
+    _may_put(identity, slot)
+    received_at, began = time.time(), time.monotonic()
+    receiver: Receiver = request.app.state.receiver
+    received = await receiver.receive(request, str(uuid7()))
+    body_ms = (time.monotonic() - began) * 1000
+    upload = uploads.Upload(
+        id=received.key,
+        snippet=number,
+        snap=snap,
+        name=rendition,
+        sha256=received.sha256,
+        size_bytes=received.size_bytes,
+        media_type=received.image.media_type,
+        width=received.image.width,
+        height=received.image.height,
+        idempotency_key=idempotency_key,
+        received_at=received_at,
+        age_ms=age_ms,
+        # The age was true when the request left; how long it travelled is not known, but no
+        # longer than it took to arrive here whole.
+        uncertainty_ms=None if age_ms is None else round(body_ms, 3),
+    )
+    taken = await _take(parts, upload)
+    if taken.picture_is_new:
+        camera = taken.picture.camera
+        parts.bus.publish(PictureUploaded(taken.picture.ref(), camera, snap))
+    return answer(taken.picture, 201 if taken.new else 200)
+
+
+@router.get("/snippets", summary="Every slot with its newest picture")
+async def every(parts: Used, identity: Reader) -> Response:
+    """Lists the slots by number."""
+    slots = await parts.database.read(snippets.all_slots)
+    ids = [slot.picture_id for slot in slots if slot.picture_id]
+    found = await parts.database.read(lambda c: pictures.by_ids(c, ids))
+    return answer([_snippet(slot, found) for slot in slots])
+
+
+@router.get("/snippets/{number}", summary="A slot with its newest picture")
+async def one(number: int, parts: Used, identity: Reader) -> Response:
+    """Shows one slot."""
+    slot = await parts.database.read(lambda c: snippets.slot(c, number))
+    ids = [slot.picture_id] if slot.picture_id else []
+    return answer(_snippet(slot, await parts.database.read(lambda c: pictures.by_ids(c, ids))))
+
+
+@router.get("/snippets/{number}/image", summary="A slot's newest image")
+async def image(number: int, request: Request, parts: Used, identity: Reader) -> Response:
+    """Answers the bytes; unlike a picture's own image they change."""
+    slot = await parts.database.read(lambda c: snippets.slot(c, number))
+    if slot.picture_id is None:
+        raise NotFound(f"snippet {number} has no picture yet")
+    picture_id = slot.picture_id
+    blob = await parts.database.read(lambda c: pictures.blob(c, picture_id, "full"))
+    return image_response(request, parts.blobs, blob, immutable=False)
+
+
+async def _take(parts: Used, upload: uploads.Upload) -> uploads.Taken:
+    """Writes the rows; a blob that no row refers to afterwards is deleted."""
+    needed = False
+    try:
+        taken = await parts.database.write(lambda c: uploads.take(c, upload))
+        needed = taken.new
+        return taken
+    finally:
+        if not needed:
+            parts.blobs.delete(upload.id)
+
+
+def _may_put(identity: Identity, slot: snippets.Slot) -> None:
+    if identity.role == "admin":
+        return
+    if slot.camera is None or not identity.may_serve(slot.camera):
+        raise Forbidden(f"this {identity.role} token may not PUT to snippet {slot.number}")
+
+
+def _snippet(slot: snippets.Slot, found: dict[str, Picture]) -> Snippet:
+    return Snippet(slot.number, slot.camera, found.get(slot.picture_id or ""))

@@ -1,0 +1,95 @@
+"""``/api/tokens``: who may come in."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Request
+from msgspec import Meta
+from sqlalchemy import Connection
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from objectclassification.api.access import Admin, Used, answer, json_body
+from objectclassification.auth import TokenRecord, TokenRole, hash_token, new_token
+from objectclassification.errors import BadMessage
+from objectclassification.messages import Name, Short
+from objectclassification.receipts import rfc3339
+from objectclassification.store import snippets
+from objectclassification.store import tokens as stored
+
+router = APIRouter(prefix="/api/tokens", tags=["tokens"])
+
+
+class TokenWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a new token is for: a role, and for a camera its names."""
+
+    role: TokenRole
+    cameras: Annotated[tuple[Name, ...], Meta(max_length=64)] = ()
+    name: Short = ""
+
+
+class TokenShown(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A token as it is listed; ``token`` is there once, in the answer that made it."""
+
+    id: str
+    role: TokenRole
+    cameras: tuple[str, ...]
+    name: str
+    created_at: str
+    token: str | None = None
+
+
+@router.post("", summary="Make a token")
+async def add(request: Request, parts: Used, identity: Admin) -> Response:
+    """Answers the token itself, this once; a camera's name gets its slot at the same time."""
+    wanted = _read(await json_body(request))
+    token, now = new_token(), time.time()
+    record = TokenRecord(
+        id=str(uuid7()),
+        sha256=hash_token(token),
+        role=wanted.role,
+        cameras=wanted.cameras,
+        name=wanted.name,
+        created_at=rfc3339(now),
+    )
+    await parts.database.write(lambda c: _store(c, record, now))
+    parts.tokens.add(record)
+    return answer(_shown(record, token), 201)
+
+
+@router.get("", summary="The good tokens")
+async def every(parts: Used, identity: Admin) -> Response:
+    """Lists them without the tokens themselves, which nobody has but their owners."""
+    return answer([_shown(record) for record in await parts.database.read(stored.good)])
+
+
+@router.delete("/{token_id}", summary="Revoke a token")
+async def revoke(token_id: str, parts: Used, identity: Admin) -> Response:
+    """Makes it bad for good, and closes its connections."""
+    await parts.database.write(lambda c: stored.revoke(c, token_id, at=time.time()))
+    parts.tokens.revoke(token_id)
+    parts.snaps.revoke(token_id)
+    return Response(status_code=204)
+
+
+def _store(connection: Connection, record: TokenRecord, now: float) -> None:
+    stored.add(connection, record, at=now)
+    for camera in record.cameras:
+        snippets.reserve(connection, camera, at=now)
+
+
+def _read(body: bytes) -> TokenWanted:
+    try:
+        wanted = msgspec.json.decode(body, type=TokenWanted)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadMessage(f"not a token request: {exc}"[:256]) from exc
+    if (wanted.role == "camera") != bool(wanted.cameras):
+        raise BadMessage("a camera token names its cameras, and no other token does")
+    return wanted
+
+
+def _shown(record: TokenRecord, token: str | None = None) -> TokenShown:
+    return TokenShown(record.id, record.role, record.cameras, record.name, record.created_at, token)

@@ -1,0 +1,233 @@
+"""The one composition root: settings in, running parts out, stopped in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from uuid_utils import uuid7
+
+from objectclassification import web
+from objectclassification.api.app import create_app
+from objectclassification.api.parts import Parts
+from objectclassification.auth import TokenRecord, Tokens, hash_token, new_token
+from objectclassification.bus import (
+    Bus,
+    ClassificationFailed,
+    Message,
+    PictureClassified,
+    PictureUploaded,
+)
+from objectclassification.classification.pool import ClassifierPool
+from objectclassification.config import ServerSettings, write_secret
+from objectclassification.errors import DataFolderUnusable
+from objectclassification.hub.hub import Hub
+from objectclassification.hub.runner import HubRunner
+from objectclassification.metrics import Metrics
+from objectclassification.receipts import rfc3339
+from objectclassification.recorder import DatabaseRecorder, PresenceRows
+from objectclassification.store import tokens as stored_tokens
+from objectclassification.store.blobs import Blobs
+from objectclassification.store.schema import upgrade
+from objectclassification.store.writer import Database, open_database
+from objectclassification.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A running server, except for its port.
+
+    Attributes:
+        app: HTTP.
+        runner: WebSockets.
+        token: the admin token of the data folder, None with ``--no-auth``.
+        token_file: where it is kept.
+        first_start: whether the token was made now.
+    """
+
+    app: FastAPI
+    runner: HubRunner
+    token: str | None
+    token_file: Path | None
+    first_start: bool
+
+
+@asynccontextmanager
+async def running(settings: ServerSettings) -> AsyncIterator[System]:
+    """Starts every part of a server, and stops them all on the way out.
+
+    Raises:
+        DataFolderUnusable: the data folder cannot be used, or another server uses it.
+        NewerDatabase: a newer version made it.
+        ModelError: the model cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_locked(settings.data))
+        server = _server_id(settings.data / "server-id")
+        database = open_database(settings.data / "database.sqlite3")
+        stack.callback(database.close)
+        upgrade(database.engine)
+        database.start()
+        blobs = Blobs(settings.data / "blobs", floor_bytes=settings.disk_floor_bytes)
+        tokens = Tokens(open=settings.no_auth)
+        token, first_start = await _admin_token(settings, database)
+        tokens.load(await database.read(stored_tokens.good))
+
+        bus = Bus()
+        pool = ClassifierPool(
+            settings.workers or None,
+            model=settings.model,
+            timeout_s=settings.classify_timeout_s,
+            max_pixels=settings.max_pixels,
+            top=settings.top,
+        )
+        stack.push_async_callback(pool.close)
+        await pool.start()
+        worker = Worker(database, blobs, pool, bus, name=server, lease_s=settings.job_lease_s)
+        bus.subscribe(worker.wake)
+        working = await stack.enter_async_context(_in_background(worker))
+
+        runner = HubRunner(Hub(), DatabaseRecorder(database, server), tokens)
+        await runner.start()
+        stack.push_async_callback(runner.stop)
+        bus.subscribe(partial(_tell, runner))
+        seen = PresenceRows(database)
+        stack.push_async_callback(seen.finish)
+        runner.subscribe(seen.watch)
+
+        def online() -> frozenset[str]:
+            return frozenset(name for name, here in runner.cameras().items() if here.state == "online")
+
+        metrics = Metrics(connected=lambda: len(online()))
+        bus.subscribe(metrics.hear)
+        runner.subscribe(metrics.watch)
+        app = create_app(
+            Parts(
+                settings=settings,
+                database=database,
+                blobs=blobs,
+                tokens=tokens,
+                bus=bus,
+                snaps=runner,
+                online=online,
+                ready=lambda: "the job loop ended: see the log" if working.done() else None,
+                metrics=metrics.page,
+            )
+        )
+        web.install(app)
+        yield System(
+            app=app,
+            runner=runner,
+            token=token,
+            token_file=None if token is None else _token_file(settings.data),
+            first_start=first_start,
+        )
+
+
+def _tell(runner: HubRunner, message: Message) -> None:
+    """Brings a message of the bus to the hub: the event that closes the loop."""
+    snap, camera = message.snap, message.camera
+    match message:
+        case PictureUploaded():
+            picture_id, name, labels = message.picture.id, "uploaded", []
+            if snap is not None and camera is not None:
+                runner.uploaded(snap, camera, message.picture)
+        case PictureClassified():
+            picture_id, name = message.picture_id, "classified"
+            labels = [[found.label, found.score] for found in message.predictions]
+            if snap is not None and camera is not None:
+                runner.classified(snap, camera, message.predictions)
+        case ClassificationFailed():
+            picture_id, name, labels = message.picture_id, "classify_failed", []
+            if snap is not None and camera is not None:
+                runner.classify_failed(snap, camera, message.detail)
+    data = {"picture": picture_id, "camera": camera, "snap": snap, "labels": labels}
+    runner.publish("pictures", name, data)
+
+
+@asynccontextmanager
+async def _in_background(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs the job loop; when it ends by itself, that is an error and is logged."""
+    task = asyncio.create_task(worker.run(), name="job-loop")
+    task.add_done_callback(_report)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("the job loop ended", exc_info=task.exception())
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the data folder, which two servers must not share."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise DataFolderUnusable(
+            f"cannot use the data folder {folder}: {exc.strerror}; choose another with --data",
+            path=str(folder),
+        ) from exc
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise DataFolderUnusable(
+            f"another server uses the data folder {folder}: stop it, or choose another with --data",
+            path=str(folder),
+        ) from exc
+
+
+def _server_id(file: Path) -> str:
+    """This data folder's server: the same after a restart, so that it knows its own leases."""
+    if not file.exists():
+        write_secret(file, str(uuid7()))
+    return file.read_text().strip()
+
+
+def _token_file(data: Path) -> Path:
+    return data / "admin-token"
+
+
+async def _admin_token(settings: ServerSettings, database: Database) -> tuple[str | None, bool]:
+    """The admin token of the data folder, made on the first start, and whether it was."""
+    if settings.no_auth:
+        return None, False
+    file = _token_file(settings.data)
+    if file.exists():
+        return file.read_text().strip(), False
+    token, now = new_token(), time.time()
+    record = TokenRecord(
+        id=str(uuid7()),
+        sha256=hash_token(token),
+        role="admin",
+        name="first start",
+        created_at=rfc3339(now),
+    )
+    await database.write(lambda c: stored_tokens.add(c, record, at=now))
+    write_secret(file, token + "\n")
+    return token, True

@@ -1,0 +1,90 @@
+"""Source addresses: what kind they are, what in them is secret, and how the secret gets in."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Literal
+from urllib.parse import quote
+
+from objectclassification.errors import ConfigurationError
+
+Kind = Literal["device", "stream", "http", "exec", "file"]
+
+HIDDEN = "***"
+_SCHEMES: dict[str, Kind] = {
+    "rtsp": "stream",
+    "rtsps": "stream",
+    "rtmp": "stream",
+    "udp": "stream",
+    "rtp": "stream",
+    "srt": "stream",
+    "http": "http",
+    "https": "http",
+    "file": "file",
+}
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+# Greedy up to the last "@": a password may hold ":", "/" and "@" unescaped, and hiding too much of
+# an address harms nobody.
+_USERINFO = re.compile(r"(://[^:/@\s]*):\S*@")
+_SECRET_QUERY = re.compile(
+    r"([?&;](?:[\w-]*(?:pass|pwd|secret|token|auth|key)[\w-]*|pw|loginpas)=)[^&;#\s'\"]*",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+
+
+def mask(address: str | int) -> str:
+    """Returns the address as it may be shown: passwords and keys are replaced by ``***``."""
+    shown = _USERINFO.sub(rf"\1:{HIDDEN}@", str(address))
+    return _SECRET_QUERY.sub(rf"\g<1>{HIDDEN}", shown)
+
+
+def kind_of(address: str) -> Kind:
+    """Tells what kind of source an address names.
+
+    Raises:
+        ConfigurationError: it is empty, or of a scheme that no source reads.
+    """
+    if not address:
+        raise ConfigurationError("the source is empty: give an index, a path or an address")
+    if address.isdecimal() or address.startswith("/dev/"):
+        return "device"
+    if address.startswith("exec:"):
+        return "exec"
+    scheme = _SCHEME.match(address)
+    if scheme is None:
+        return "file"
+    try:
+        return _SCHEMES[scheme[1].lower()]
+    except KeyError:
+        known = ", ".join(f"{name}://" for name in _SCHEMES)
+        raise ConfigurationError(
+            f"no source reads {scheme[1]}:// addresses; there are {known}, exec:, /dev/…, "
+            "an index, and files"
+        ) from None
+
+
+def expand(address: str) -> str:
+    """Puts ``$NAME`` and ``${NAME}`` of the environment into the user and password of a URL.
+
+    Values are percent-encoded, so that any password works. Elsewhere a ``$`` means itself.
+
+    Raises:
+        ConfigurationError: the environment has no such variable.
+    """
+    scheme = _SCHEME.match(address)
+    if scheme is None or "@" not in address:
+        return address
+    userinfo, _, rest = address[scheme.end() :].rpartition("@")
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        try:
+            return quote(os.environ[name], safe="")
+        except KeyError:
+            raise ConfigurationError(
+                f"{mask(address)} takes ${name} from the environment, and it is not set"
+            ) from None
+
+    return f"{scheme[0]}{_VARIABLE.sub(value, userinfo)}@{rest}"

@@ -1,0 +1,267 @@
+"""Pictures that are not uploaded yet, on disk, so that a captured picture outlives any crash.
+
+A folder holds two files for each: the picture and, beside it, a JSON file that says what it is. An
+item exists from the moment its JSON file is renamed into place until that file is removed; both
+renames follow an fsync, so that a power cut at any moment leaves either the whole item or none of
+it. What a crash left over is swept away when the spool is opened.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
+
+import structlog
+import uuid_utils
+
+from objectclassification.capture.clock import boot_id, since_boot_s
+from objectclassification.errors import CaptureError, ConfigurationError
+
+if TYPE_CHECKING:
+    from objectclassification.capture.capture import Taken
+
+DEFAULT_MAX_BYTES = 2**30
+_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+_LOCK = "spool.lock"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolItem:
+    """A picture that waits for its upload.
+
+    Attributes:
+        number: its place in the order of arrival.
+        key: the ``Idempotency-Key`` of its upload; the same through restarts.
+        camera: which camera took it.
+        upload: path of the PUT, for example ``/snippets/1/``.
+        snap: the snap it belongs to, if any.
+        rendition: ``full``, ``thumbnail``, …
+        media_type: of the picture's bytes.
+        sha256: of the picture's bytes, hexadecimal.
+        path: where the picture's bytes are.
+        taken_wall_s: seconds since the epoch, by the wall clock of that time.
+        taken_boot_s: the same by the clock that counts from boot.
+        boot_id: which boot that was.
+    """
+
+    number: int
+    key: str
+    camera: str
+    upload: str
+    snap: str | None
+    rendition: str
+    media_type: str
+    sha256: str
+    path: Path
+    taken_wall_s: float
+    taken_boot_s: float
+    boot_id: str
+
+    def read(self) -> bytes:
+        """Returns the picture."""
+        return self.path.read_bytes()
+
+    def age_ms(self) -> int:
+        """Milliseconds since it was taken.
+
+        The clock that counts from boot is believed as long as the machine has not been started
+        anew; the wall clock may have been set meanwhile, and is asked only after that.
+        """
+        if self.boot_id and self.boot_id == boot_id():
+            return max(0, round((since_boot_s() - self.taken_boot_s) * 1000))
+        return max(0, round((time.time() - self.taken_wall_s) * 1000))
+
+
+class Spool:
+    """The pictures of one program that are not uploaded yet. Any thread may call it.
+
+    Args:
+        folder: made if it is missing; one program at a time.
+        max_bytes: when it is full, the oldest pictures are dropped for new ones, and logged.
+
+    Raises:
+        ConfigurationError: the folder cannot be used, or another program uses it.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._mutex = Lock()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[bytes] = (folder / _LOCK).open("wb")
+        except OSError as exc:
+            raise ConfigurationError(f"cannot use the spool {folder}: {exc.strerror}") from exc
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            self._lock.close()
+            raise ConfigurationError(
+                f"another camera program uses the spool {folder}: give each its own"
+            ) from exc
+        self._items = {item.number: item for item in self._load()}
+        self._sizes = {n: item.path.stat().st_size for n, item in self._items.items()}
+        self._next = max(self._items, default=0) + 1
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the pictures that wait."""
+        return sum(self._sizes.values())
+
+    def add(
+        self,
+        taken: Taken,
+        *,
+        camera: str,
+        upload: str,
+        snap: str | None = None,
+        key: str | None = None,
+        rendition: str = "full",
+    ) -> SpoolItem:
+        """Keeps a picture; when this returns, no crash loses it.
+
+        Args:
+            taken: the picture.
+            camera: which camera took it.
+            upload: path of the PUT.
+            snap: the snap it belongs to.
+            key: the idempotency key; a new one by default.
+            rendition: which rendition it is.
+
+        Raises:
+            CaptureError: it could not be written, or is larger than the whole spool.
+        """
+        with self._mutex:
+            self._make_room(len(taken.data))
+            number, self._next = self._next, self._next + 1
+            item = SpoolItem(
+                number=number,
+                key=key or str(uuid_utils.uuid7()),
+                camera=camera,
+                upload=upload,
+                snap=snap,
+                rendition=rendition,
+                media_type=taken.media_type,
+                sha256=taken.sha256,
+                path=self._folder / f"{number:012d}{_SUFFIXES[taken.media_type]}",
+                taken_wall_s=taken.captured_at.timestamp(),
+                taken_boot_s=since_boot_s() - (time.monotonic() - taken.taken_at),
+                boot_id=boot_id(),
+            )
+            try:
+                self._write(item.path, taken.data)
+                self._write(self._note(number), json.dumps(asdict(item), default=str).encode())
+            except OSError as exc:
+                self._forget(item)
+                raise CaptureError(
+                    f"cannot keep a picture in {self._folder}: {exc.strerror}", source=camera
+                ) from exc
+            self._items[number], self._sizes[number] = item, len(taken.data)
+            return item
+
+    def due(self) -> Iterator[SpoolItem]:
+        """Yields what waits now, the oldest first; it may be removed meanwhile."""
+        with self._mutex:
+            waiting = sorted(self._items)
+        for number in waiting:
+            if (item := self._items.get(number)) is not None:
+                yield item
+
+    def remove(self, item: SpoolItem) -> None:
+        """Lets go of a picture that was uploaded, or will never be."""
+        with self._mutex:
+            self._forget(item)
+
+    def close(self) -> None:
+        """Lets another program use the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> Spool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _note(self, number: int) -> Path:
+        return self._folder / f"{number:012d}.json"
+
+    def _forget(self, item: SpoolItem) -> None:
+        # The note first: a picture without its note is swept away when the spool is opened.
+        self._note(item.number).unlink(missing_ok=True)
+        item.path.unlink(missing_ok=True)
+        self._items.pop(item.number, None)
+        self._sizes.pop(item.number, None)
+
+    def _make_room(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise CaptureError(
+                f"a picture of {size} bytes is larger than the spool ({self._max_bytes} bytes)",
+                source=str(self._folder),
+            )
+        while self.size_bytes + size > self._max_bytes:
+            oldest = self._items[min(self._items)]
+            _log.warning(
+                "spool_full",
+                dropped=oldest.key,
+                camera=oldest.camera,
+                snap=oldest.snap,
+                waiting=len(self._items),
+            )
+            self._forget(oldest)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = path.with_suffix(path.suffix + ".tmp")
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _load(self) -> Iterator[SpoolItem]:
+        """Reads the notes, and sweeps away what a crash left without one."""
+        for path in self._folder.glob("*.tmp"):
+            path.unlink()
+        known = set()
+        for note in sorted(self._folder.glob("*.json")):
+            if (item := self._read(note)) is not None:
+                known.add(item.path)
+                yield item
+        for path in self._folder.iterdir():
+            if path.suffix in _SUFFIXES.values() and path not in known:
+                path.unlink()
+
+    def _read(self, note: Path) -> SpoolItem | None:
+        try:
+            told: dict[str, Any] = json.loads(note.read_bytes())
+            item = SpoolItem(**{**told, "path": self._folder / Path(told["path"]).name})
+            if item.path.is_file():
+                return item
+            reason = "its picture is missing"
+        except (ValueError, TypeError, KeyError) as exc:
+            reason = f"its note cannot be read: {exc}"
+        _log.warning("spool_item_lost", note=str(note), reason=reason)
+        note.unlink()
+        return None

@@ -1,0 +1,50 @@
+"""What a child process found in a picture. Imported without the classifier's libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from objectclassification.receipts import Prediction
+
+
+class Thumbnail(msgspec.Struct, frozen=True):
+    """A thumbnail of the upright picture.
+
+    Attributes:
+        content: a JPEG.
+        width: pixels.
+        height: pixels.
+    """
+
+    content: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a child found in one picture.
+
+    Attributes:
+        predictions: the best labels, best first.
+        embedding: float16 ``[1280]``, little-endian bytes.
+        model_id: the model's name.
+        model_sha256: hex digest of the model's file.
+        media_type: ``image/png``, ``image/jpeg`` or ``image/webp``.
+        width: pixels as stored, before EXIF orientation.
+        height: pixels as stored, before EXIF orientation.
+        thumbnail: an upright JPEG with its size, if asked for.
+        elapsed_ms: milliseconds of each stage: ``decode``, ``infer`` and ``thumbnail``.
+    """
+
+    predictions: tuple[Prediction, ...]
+    embedding: bytes
+    model_id: str
+    model_sha256: str
+    media_type: str
+    width: int
+    height: int
+    thumbnail: Thumbnail | None
+    elapsed_ms: dict[str, float]

@@ -1,0 +1,256 @@
+"""A pool of child processes that classify pictures, for an asyncio program."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from objectclassification.classification.frames import (
+    LENGTH,
+    Answer,
+    Done,
+    Failed,
+    Job,
+    Ready,
+    Setup,
+    frame,
+)
+from objectclassification.classification.images import MAX_PIXELS
+from objectclassification.classification.outcome import Outcome
+from objectclassification.errors import ChildDied, ObjectClassificationError
+
+log = structlog.get_logger(__name__)
+
+START_TIMEOUT_S: Final = 60.0
+"""For a child to load its libraries and its model: 0.3 s warm, many seconds from an SD card."""
+
+STOP_TIMEOUT_S: Final = 1.0
+"""For an idle child to leave when its input ends, before it is killed."""
+
+
+MAX_FRAME_BYTES: Final = 4 * 2**20
+"""Far more than any answer: predictions, an embedding of 2.5 kB and a thumbnail."""
+
+
+class ClassifierPool:
+    """Classifies pictures in child processes, as many at a time as there are children.
+
+    A child that dies or hangs is replaced when its place is next needed; the picture it had fails
+    with :class:`ChildDied`, and whether to try it again is the caller's business.
+
+    Attributes:
+        size: number of children.
+    """
+
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        timeout_s: float = 30.0,
+        model: Path | None = None,
+        max_pixels: int = MAX_PIXELS,
+        top: int = 5,
+    ) -> None:
+        """Describe a pool; :meth:`start` starts it.
+
+        Args:
+            size: number of children; one less than the cores this process may use, at least one,
+                if None.
+            timeout_s: seconds that one picture may take before its child is given up.
+            model: an ONNX file, or None for the shipped one.
+            max_pixels: the most pixels a picture may have by its header.
+            top: how many predictions to give for each picture.
+        """
+        self.size = size or max(1, len(os.sched_getaffinity(0)) - 1)
+        self._timeout_s = timeout_s
+        self._setup = Setup(str(model) if model else None, max_pixels, top)
+        # Places, each with its child or None. Last in, first out: the warm child works.
+        self._idle: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
+        for _ in range(self.size):
+            self._idle.put_nowait(None)
+        self._children: set[_Child] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the living children."""
+        return tuple(child.pid for child in self._children)
+
+    async def start(self) -> None:
+        """Start one child and wait until it has loaded the model; the others start when needed.
+
+        Raises:
+            ModelError: the model cannot be used.
+            MissingExtra: the extra ``server`` is not installed.
+            ChildDied: the child could not be started.
+        """
+        child = await self._idle.get()
+        try:
+            child = child or await self._start_child()
+        finally:
+            self._idle.put_nowait(child)
+
+    async def classify(self, path: Path, *, thumbnail: bool = False) -> Outcome:
+        """Classify the picture in a file; waits for a child that is free.
+
+        Args:
+            path: the picture.
+            thumbnail: also make a thumbnail, out of the same decoding.
+
+        Raises:
+            NotAnImage, Undecodable, TooManyPixels: the picture is bad, whoever tries it.
+            NotFound: the file cannot be read.
+            ChildDied: the child died or took longer than ``timeout_s``, or the pool was closed;
+                retryable.
+        """
+        child = await self._idle.get()
+        try:
+            if child is None or not child.alive:
+                self._give_up(child)
+                child = None
+                child = await self._start_child()
+            job = Job(str(path), thumbnail)
+            answer = await child.ask(job, self._timeout_s)
+        except BaseException as exc:
+            # Also when cancelled: a late answer must not be taken for that of the next picture.
+            if isinstance(exc, ChildDied):
+                log.warning("child_died", pid=exc.pid, detail=exc.detail)
+            self._give_up(child)
+            child = None
+            raise
+        finally:
+            self._idle.put_nowait(child)
+        if isinstance(answer, Done):
+            return _outcome(answer, child.model)
+        raise _error(answer)
+
+    async def close(self) -> None:
+        """End all children; a picture that one of them still has fails with ``ChildDied``."""
+        self._closed = True
+        idle = [self._idle.get_nowait() for _ in range(self._idle.qsize())]
+        for busy in self._children.difference(idle):
+            busy.kill()
+        for child in idle:
+            self._give_up(child, kill=False)
+        for _ in range(self.size - len(idle)):
+            await self._idle.get()  # whoever had the place has seen its child die
+        await asyncio.gather(*self._stopping)
+        for _ in range(self.size):
+            self._idle.put_nowait(None)
+
+    async def _start_child(self) -> _Child:
+        if self._closed:
+            raise ChildDied("the pool of classifying children is closed")
+        child = await _Child.start()
+        self._children.add(child)
+        try:
+            answer = await child.ask(self._setup, START_TIMEOUT_S)
+            if not isinstance(answer, Ready):
+                raise _error(answer)
+        except BaseException:
+            self._give_up(child)
+            raise
+        child.model = answer
+        return child
+
+    def _give_up(self, child: _Child | None, *, kill: bool = True) -> None:
+        if child is None or child not in self._children:
+            return
+        self._children.remove(child)
+        if kill:
+            child.kill()
+        task = asyncio.create_task(child.reap())
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+
+class _Child:
+    """One child process, from its parent's side."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin and process.stdout  # noqa: S101 - both are pipes: for the type checker
+        self._process = process
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self.model = Ready("", "")
+
+    @classmethod
+    async def start(cls) -> _Child:
+        # -P: a file in the working directory must not stand in for a library's module. A session
+        # of its own: Ctrl-C in the terminal reaches the server only, even before main() runs.
+        command = (sys.executable, "-P", "-m", "objectclassification.classification.child")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, start_new_session=True
+            )
+        except OSError as exc:
+            raise ChildDied(f"no child process could be started: {exc.strerror}") from exc
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.returncode is None and not self._stdout.at_eof()
+
+    async def ask(self, message: Setup | Job, timeout_s: float) -> Answer:
+        """Send a message and wait for its answer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                self._stdin.write(frame(message))
+                await self._stdin.drain()
+                (length,) = LENGTH.unpack(await self._stdout.readexactly(LENGTH.size))
+                if length > MAX_FRAME_BYTES:
+                    raise ChildDied("it answered more than an answer can be", pid=self.pid)
+                body = await self._stdout.readexactly(length)
+                answer: Answer = msgspec.msgpack.decode(body, type=Answer)
+                return answer
+        except TimeoutError as exc:
+            raise ChildDied(f"it gave no answer within {timeout_s:g} s", pid=self.pid) from exc
+        except (asyncio.IncompleteReadError, ConnectionError) as exc:
+            raise ChildDied("it died before it answered", pid=self.pid) from exc
+        except msgspec.MsgspecError as exc:
+            raise ChildDied("its answer cannot be read", pid=self.pid) from exc
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):  # it went by itself
+            self._process.kill()
+
+    async def reap(self) -> None:
+        """End the child's input, which ends it, and wait for it; in the end kill it."""
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._process.communicate(b"")
+        except TimeoutError:
+            self.kill()
+            await self._process.communicate(b"")
+
+
+def _error(answer: Answer) -> ObjectClassificationError:
+    if isinstance(answer, Failed):
+        return answer.to_error()
+    return ChildDied(f"it answered {type(answer).__name__} at the wrong time")
+
+
+def _outcome(done: Done, model: Ready) -> Outcome:
+    return Outcome(
+        predictions=done.predictions,
+        embedding=done.embedding,
+        model_id=model.model_id,
+        model_sha256=model.model_sha256,
+        media_type=done.media_type,
+        width=done.width,
+        height=done.height,
+        thumbnail=done.thumbnail,
+        elapsed_ms=done.elapsed_ms,
+    )

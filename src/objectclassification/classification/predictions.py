@@ -1,0 +1,33 @@
+"""What a classifier says about a picture. Imported without the classifier's libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from objectclassification.receipts import Prediction
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Classification", "Prediction"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """What one model says about one picture.
+
+    Attributes:
+        predictions: the best labels, best first.
+        embedding: float16 ``[1280]``, the activations before the head: what teaching compares.
+        model_id: the model's name, from its file.
+        model_sha256: hex digest of the model's file.
+        elapsed_ms: milliseconds of each stage: ``decode`` and ``infer``.
+    """
+
+    predictions: tuple[Prediction, ...]
+    embedding: NDArray[np.float16]
+    model_id: str
+    model_sha256: str
+    elapsed_ms: dict[str, float]

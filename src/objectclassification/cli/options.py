@@ -1,0 +1,20 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Server = Annotated[
+    str | None,
+    typer.Option(help="Address of the server; found by itself on the server's own machine."),
+]
+TokenFile = Annotated[
+    Path | None, typer.Option(help="File that holds the token, instead of the one login stored.")
+]
+Ca = Annotated[
+    Path | None, typer.Option(help="Certificate authority of a private certificate, in PEM.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,92 @@
+"""``objectclassification serve``."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from objectclassification.bootstrap import System
+    from objectclassification.config import ServerSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(serve)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of database and pictures.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with more settings.")] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="No tokens; loopback only.")] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the server: hub, API and classification on one port (127.0.0.1:8000)."""
+    from objectclassification.cli import logs
+    from objectclassification.config import load_server
+
+    logs.configure(log_level)
+    settings = load_server(config, host=host, port=port, data=data, no_auth=no_auth or None)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: ServerSettings) -> None:
+    from objectclassification.api.serving import HttpServer, bind
+    from objectclassification.bootstrap import running
+    from objectclassification.config import forget_local, remember_local
+    from objectclassification.hub.connection import uvicorn_protocol
+    from objectclassification.hub.limits import raise_file_limit
+
+    raise_file_limit()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    listener = bind(settings.host, settings.port)
+    async with running(settings) as system:
+        server = HttpServer(system.app, settings, uvicorn_protocol(system.runner))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await server.listening.wait()
+        remember_local(_url(listener, settings, outside=False), system.token_file)
+        _announce(settings, listener, system)
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        forget_local()
+        # New snaps are refused, open ones get their done and clients their 1012; then HTTP ends.
+        await system.runner.stop(timeout_s=settings.stop_timeout_s / 4)
+        server.should_exit = True
+        await serving
+
+
+def _announce(settings: ServerSettings, listener: socket.socket, system: System) -> None:
+    from objectclassification import __version__
+    from objectclassification.hub.address import machine_address
+
+    machine = machine_address()
+    url = _url(listener, settings, outside=True)
+    print(f"ObjectClassification {__version__} on {machine.hostname} ({machine.address})")
+    if system.token is None:
+        print(f"  open:  {url}/  (no tokens: anyone on this machine is admin)")
+    elif system.first_start:
+        print(f"  open:  {url}/?token={system.token}")
+        print(f"  The token is in {system.token_file} and is not shown again.")
+    else:
+        print(f"  open:  {url}/  (the admin token is in {system.token_file})")
+    print(f"  data:  {settings.data}", flush=True)
+
+
+def _url(listener: socket.socket, settings: ServerSettings, *, outside: bool) -> str:
+    from objectclassification.hub.address import machine_address
+
+    port = listener.getsockname()[1]
+    host = settings.host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        host = machine_address().address if outside else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

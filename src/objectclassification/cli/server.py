@@ -1,0 +1,68 @@
+"""``objectclassification server``: the hub alone, as the seed's ``server_echo.py``."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from objectclassification.hub.server_echo import Server
+
+_DEFAULT_PORT = 8765  # server_echo's; imported only when the command runs
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(server)
+
+
+def server(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")
+    ] = _DEFAULT_PORT,
+    tokens: Annotated[
+        Path | None, typer.Option(help="TOML file of token hashes; the first start makes it.")
+    ] = None,
+    no_auth: Annotated[bool, typer.Option("--no-auth", help="No tokens; loopback only.")] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the hub alone: it keeps no pictures, and shots end at captured."""
+    from objectclassification.auth import Tokens
+    from objectclassification.cli import logs
+    from objectclassification.config import default_data
+    from objectclassification.hub.server_echo import Server
+    from objectclassification.hub.token_file import make_admin, read_tokens
+
+    logs.configure(log_level)
+    file = None if no_auth else tokens or default_data() / "hub-tokens.toml"
+    good, made = Tokens(open=no_auth), None
+    hub = Server(host, port, tokens=good)
+    if file is not None:
+        made = None if file.exists() else make_admin(file)
+        good.load(read_tokens(file))
+    asyncio.run(_serve(hub, file, made))
+
+
+async def _serve(hub: Server, file: Path | None, made: str | None) -> None:
+    """Serves until a signal; shows the token only when it was made now."""
+    from objectclassification.hub.address import machine_address
+    from objectclassification.hub.token_file import admin_token_path
+
+    async with hub:
+        machine = machine_address()
+        everywhere = hub.host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+        url = f"ws://{machine.address if everywhere else hub.host}:{hub.port}/"
+        print(f"hub on {machine.hostname} ({machine.address})")
+        if file is None:
+            print(f"  connect to: {url}  (no tokens: anyone on this machine is admin)")
+        elif made is not None:
+            print(f"  connect to: {url}?token={made}")
+            print(f"  The token is in {admin_token_path(file)} and is not shown again.")
+        else:
+            print(f"  connect to: {url}  (the admin token is in {admin_token_path(file)})")
+        print(end="", flush=True)
+        await hub.serve_until_signal()

@@ -1,0 +1,170 @@
+"""``objectclassification snap``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from objectclassification.client.controller import Snapped
+    from objectclassification.config import Connection
+    from objectclassification.messages import SnapRequest
+    from objectclassification.receipts import Shot
+
+_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
+_STYLES = {"failed": "red", "classified": "green"}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(snap)
+
+
+def snap(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Cameras and @groups.", show_default=False)
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every camera that is connected.")] = False,
+    until: Annotated[
+        str, typer.Option(help="How far to go: captured, uploaded or classified.")
+    ] = "classified",
+    context: Annotated[
+        list[str] | None,
+        typer.Option(help="KEY=VALUE to store with the snap; may be given more than once."),
+    ] = None,
+    deadline: Annotated[float, typer.Option(help="Seconds after which the snap ends.")] = 10.0,
+    out: Annotated[Path | None, typer.Option(help="Folder to save the pictures in.")] = None,
+    json: AsJson = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Take pictures now, and say what is on them.
+
+    Exits with 0 only when every camera answered.
+    """
+    from objectclassification.config import find_connection
+
+    if bool(names) == all_:
+        raise typer.BadParameter("name cameras or @groups, or give --all")
+    request = _request(names or ["*"], until, context or [], deadline)
+    connection = find_connection(server, token_file, ca)
+    result = _run(connection, request, quiet=json)
+    files = _save(connection, result, out) if out is not None else {}
+    if json:
+        import msgspec
+
+        print(msgspec.json.encode(result).decode())
+    else:
+        _print(result, files)
+    if result.failed or result.missing:
+        raise typer.Exit(1)
+
+
+def _request(names: list[str], until: str, context: list[str], deadline_s: float) -> SnapRequest:
+    """The request, checked by the same rules as on the hub."""
+    import msgspec
+
+    from objectclassification.errors import BadMessage
+    from objectclassification.messages import read_snap_request
+
+    pairs = dict(text.partition("=")[::2] for text in context)
+    if any("=" not in text for text in context):
+        raise typer.BadParameter("--context looks like KEY=VALUE")
+    wanted = {"to": names, "until": until, "context": pairs, "deadline_s": deadline_s}
+    try:
+        return read_snap_request(msgspec.json.encode(wanted))
+    except BadMessage as exc:
+        raise typer.BadParameter(exc.detail) from exc
+
+
+def _run(connection: Connection, request: SnapRequest, *, quiet: bool) -> Snapped:
+    """Runs the snap; on a terminal its shots are shown as they move."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from objectclassification.client import controller
+
+    console = Console()
+    if quiet or not console.is_terminal:
+        return asyncio.run(controller.snap(connection, request))
+    with Live(console=console, transient=True, refresh_per_second=12) as live:
+        show: Callable[[dict[str, Shot]], None] = lambda shots: live.update(  # noqa: E731
+            _table(list(shots.values()), {})
+        )
+        return asyncio.run(controller.snap(connection, request, show))
+
+
+def _save(connection: Connection, result: Snapped, out: Path) -> dict[str, Path]:
+    """Saves the pictures; returns each camera's file."""
+    from objectclassification.client.http import Http
+    from objectclassification.errors import ConfigurationError
+
+    files: dict[str, Path] = {}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with Http(connection) as http:
+            for shot in result.shots:
+                if shot.picture is not None:
+                    name = f"{shot.camera}-{shot.picture.id}{_SUFFIXES[shot.picture.media_type]}"
+                    files[shot.camera] = out / name
+                    files[shot.camera].write_bytes(http.content(shot.picture.url))
+    except OSError as exc:
+        raise ConfigurationError(f"cannot save pictures in {out}: {exc.strerror}") from exc
+    return files
+
+
+def _print(result: Snapped, files: dict[str, Path]) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(_table(list(result.shots), files))
+    total = len(result.shots)
+    parts = [f"{result.answered} of {total} answered"]
+    parts += [f"{result.failed} failed"] if result.failed else []
+    parts += [f"{result.missing} missing"] if result.missing else []
+    console.print(
+        f"snap {result.snap}: {', '.join(parts)} in {result.elapsed_ms:.0f} ms", highlight=False
+    )
+
+
+def _table(shots: list[Shot], files: dict[str, Path]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("camera", "state", "what is on it", "freshness")
+    table.add_column("captured", justify="right")
+    table.add_column("done", justify="right")
+    if files:
+        table.add_column("file", overflow="fold")
+    for shot in shots:
+        row = [
+            Text(shot.camera),
+            Text(shot.state, _STYLES.get(shot.state, "yellow")),
+            Text(_found(shot)),
+            Text(shot.freshness or ""),
+            Text(_ms(shot, "captured")),
+            Text(_ms(shot, shot.state)),
+        ]
+        table.add_row(*row, *([Text(str(files.get(shot.camera, "")))] if files else []))
+    return table
+
+
+def _found(shot: Shot) -> str:
+    if shot.error is not None:
+        return f"{shot.error.code}: {shot.error.detail}"
+    labels = [f"{found.label} {100 * found.score:.0f} %" for found in shot.predictions[:3]]
+    return "\n".join([*labels, *(f"warning: {text}" for text in shot.warnings)])
+
+
+def _ms(shot: Shot, stage: str) -> str:
+    elapsed = shot.elapsed_ms.get(stage)
+    return "" if elapsed is None else f"{elapsed:.0f} ms"

@@ -1,0 +1,87 @@
+"""``objectclassification token add|list|revoke``."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Annotated
+
+import typer
+
+from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group of commands."""
+    group = typer.Typer(help="Who may come in: add, list and revoke tokens.", no_args_is_help=True)
+    group.command()(add)
+    group.command("list")(list_)
+    group.command()(revoke)
+    app.add_typer(group, name="token")
+
+
+def add(
+    camera: Annotated[
+        list[str] | None, typer.Option(help="For this camera; may be given more than once.")
+    ] = None,
+    role: Annotated[str | None, typer.Option(help="viewer, operator or admin.")] = None,
+    name: Annotated[str, typer.Option(help="What to call it in the list.")] = "",
+    json: AsJson = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Make a token, for a camera (--camera NAME) or a person or script (--role ROLE)."""
+    from objectclassification.auth import parse_role
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    if bool(camera) == (role is not None and role != "camera"):
+        raise typer.BadParameter("give either --camera NAME or --role viewer|operator|admin")
+    wanted = {"role": "camera" if camera else parse_role(role or ""), "name": name}
+    with Http(find_connection(server, token_file, ca)) as http:
+        made = http.json("POST", "/api/tokens", {**wanted, "cameras": camera or []})
+    if json:
+        print(jsonlib.dumps(made))
+        return
+    print(made["token"])
+    typer.echo(
+        f"This token is not shown again. Revoke it with: objectclassification token revoke "
+        f"{made['id']}",
+        err=True,
+    )
+
+
+def list_(
+    json: AsJson = False, server: Server = None, token_file: TokenFile = None, ca: Ca = None
+) -> None:
+    """List the tokens that are good."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        found = http.json("GET", "/api/tokens")
+    if json:
+        print(jsonlib.dumps(found))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "role", "cameras", "name", "made at")
+    for row in found:
+        cameras = ", ".join(row["cameras"])
+        table.add_row(row["id"], row["role"], cameras, row["name"], row["created_at"])
+    Console().print(table)
+
+
+def revoke(
+    token_id: Annotated[str, typer.Argument(help="The id, as `token list` shows it.")],
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Make a token bad for good; its connections are closed at once."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        http.json("DELETE", f"/api/tokens/{token_id}")

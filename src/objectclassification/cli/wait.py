@@ -1,0 +1,34 @@
+"""``objectclassification wait``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from objectclassification.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(wait)
+
+
+def wait(
+    timeout: Annotated[
+        float | None, typer.Option(min=0.0, help="Give up after so many seconds.")
+    ] = None,
+    server: options.Server = None,
+    token_file: options.TokenFile = None,
+    ca: options.Ca = None,
+) -> None:
+    """Wait for a snap: exit 0 when one comes, 75 when the time is over."""
+    from objectclassification.cli import logs
+    from objectclassification.client.client import Client
+    from objectclassification.config import find_connection
+
+    logs.configure("warning")
+    connection = find_connection(server, token_file, ca)
+    with Client(connection.url, connection.token, ca=connection.ca) as client:
+        client.wait_for_snap(timeout)
+    print("snap")

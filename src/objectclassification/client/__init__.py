@@ -1,0 +1,1 @@
+"""Clients of the hub: the listener, the camera program, and the link they stand on."""

@@ -1,0 +1,138 @@
+"""The controller: asks for a snap and follows it to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import Callable
+
+import msgspec
+from uuid_utils import uuid7
+
+from objectclassification import __version__
+from objectclassification.client.link import Link
+from objectclassification.config import Connection
+from objectclassification.errors import (
+    Conflict,
+    Forbidden,
+    NotFound,
+    ObjectClassificationError,
+    RequestError,
+    TimedOut,
+)
+from objectclassification.messages import (
+    Accepted,
+    Done,
+    Hello,
+    HubMessage,
+    Problem,
+    Shots,
+    SnapRequest,
+    Welcome,
+)
+from objectclassification.receipts import Shot
+
+PATIENCE_S = 5.0
+"""To reach the server at all."""
+GRACE_S = 10.0
+"""After the deadline, for the hub's last word."""
+
+_KINDS: dict[str, type[ObjectClassificationError]] = {
+    "forbidden": Forbidden,
+    "not_found": NotFound,
+    "conflict": Conflict,
+}
+
+
+class Snapped(msgspec.Struct, frozen=True):
+    """What a snap came to, as ``objectclassification snap --json`` prints it.
+
+    Attributes:
+        snap: its id.
+        answered: shots that got as far as was asked.
+        failed: shots that failed for a reason of their own.
+        missing: shots that failed as ``offline`` or ``timeout``.
+        elapsed_ms: from acceptance to the end, by the hub's clock.
+        context: the caller's own.
+        shots: by camera name.
+    """
+
+    snap: str
+    answered: int
+    failed: int
+    missing: int
+    elapsed_ms: float
+    context: dict[str, object]
+    shots: tuple[Shot, ...]
+
+
+async def snap(
+    connection: Connection,
+    request: SnapRequest,
+    on_change: Callable[[dict[str, Shot]], None] = lambda shots: None,
+) -> Snapped:
+    """Asks for pictures and returns when the snap is done.
+
+    A connection that breaks is made anew; the snap keeps its id, so it is the same one.
+
+    Args:
+        connection: which server, and as whom.
+        request: what is wanted; an id is made when it has none.
+        on_change: called with every shot so far whenever one of them moved.
+
+    Raises:
+        ServerUnreachable: the server does not answer.
+        TimedOut: the hub did not end the snap soon after its deadline.
+        Unauthorized, Forbidden, NotFound, Conflict, RequestError: the hub's no.
+    """
+    if request.id is None:
+        request = msgspec.structs.replace(request, id=str(uuid7()))
+    hello = Hello(
+        role="controller",
+        instance=str(uuid7()),
+        version=__version__,
+        agent=f"{platform.system()} {platform.machine()}",
+    )
+    link = Link(
+        connection.url, hello, token=connection.token, ca=connection.ca, patience_s=PATIENCE_S
+    )
+    shots: dict[str, Shot] = {}
+    most_s = PATIENCE_S + request.deadline_s + GRACE_S
+    try:
+        async with asyncio.timeout(most_s), link:
+            async for message in link:
+                if isinstance(message, Welcome):
+                    await link.send(request)
+                elif (done := _take(message, str(request.id), shots)) is not None:
+                    return _snapped(done, request, shots)
+                on_change(shots)
+    except TimeoutError as exc:
+        raise TimedOut(f"the hub did not end the snap in {most_s:g} s", after_s=most_s) from exc
+    raise AssertionError("a link ends only with an error")
+
+
+def _take(message: HubMessage, snap_id: str, shots: dict[str, Shot]) -> Done | None:
+    """Takes a message into the shots; returns the end when it is one."""
+    match message:
+        case Accepted(snap=id_) if id_ == snap_id:
+            for name in message.cameras:
+                shots.setdefault(name, Shot(camera=name, state="requested"))
+        case Shots(snap=id_) if id_ == snap_id:
+            shots.update((shot.camera, shot) for shot in message.shots)
+        case Done(snap=id_) if id_ == snap_id:
+            return message
+        case Problem(re=id_) if id_ in (snap_id, None):
+            raise _KINDS.get(message.code, RequestError)(message.detail)
+    return None
+
+
+def _snapped(done: Done, request: SnapRequest, shots: dict[str, Shot]) -> Snapped:
+    return Snapped(
+        snap=done.snap,
+        answered=done.answered,
+        failed=done.failed,
+        missing=done.missing,
+        elapsed_ms=done.elapsed_ms,
+        context=request.context,
+        shots=tuple(shots[name] for name in sorted(shots)),
+    )

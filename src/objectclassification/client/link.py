@@ -1,0 +1,259 @@
+"""A connection to the hub that comes back: what every client of ours stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+
+from objectclassification.config import split_token
+from objectclassification.errors import (
+    BadMessage,
+    ConfigurationError,
+    Conflict,
+    Forbidden,
+    ObjectClassificationError,
+    ServerUnreachable,
+    Unauthorized,
+)
+from objectclassification.messages import (
+    MAX_HUB_MESSAGE_BYTES,
+    ClientMessage,
+    Hello,
+    HubMessage,
+    Problem,
+    Welcome,
+    decode_hub,
+    encode,
+)
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+HANDSHAKE_TIMEOUT_S = 10.0
+REPLACED = "replaced"
+"""The reason the hub gives to a connection when the same instance opened another."""
+
+_log = structlog.get_logger(__name__)
+
+
+def websocket_url(url: str) -> str:
+    """Returns where the hub of a server is: ``http://host:8000`` → ``ws://host:8000/ws``.
+
+    Raises:
+        ConfigurationError: it is not an http, https, ws or wss address.
+    """
+    plain, _ = split_token(url)
+    return f"ws{plain.removeprefix('http')}/ws"
+
+
+class Link:
+    """Says ``hello`` on every new connection and yields what the hub sends, over all of them.
+
+    ::
+
+        async with Link(url, hello, token=token) as link:
+            async for message in link:  # a Welcome first, and after each new connection
+                ...
+
+    Args:
+        url: ``http(s)://`` or ``ws(s)://``; a ``?token=`` in it is taken out of it.
+        hello: who this is.
+        token: sent as ``Authorization: Bearer``.
+        ca: certificates to trust instead of the system's.
+        patience_s: how long to try without a ``welcome`` before giving up; None is for ever, 0 is
+            one try.
+
+    Raises:
+        ConfigurationError: the address or the certificates cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        hello: Hello,
+        *,
+        token: str | None = None,
+        ca: Path | None = None,
+        patience_s: float | None = None,
+    ) -> None:
+        plain, found = split_token(url)
+        self.url = plain
+        self._hello = hello
+        self._token = token or found
+        self._address = websocket_url(plain)
+        self._tls = _tls(ca) if urlsplit(self._address).scheme == "wss" else None
+        self._patience_s = patience_s
+        self._socket: ClientConnection | None = None
+        self._welcomed = False
+        self._failures = 0
+        self._alone_since: float | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def __aiter__(self) -> AsyncIterator[HubMessage]:
+        while True:
+            yield await self.receive()
+
+    async def receive(self) -> HubMessage:
+        """Returns the next message, connecting anew as often as it takes.
+
+        Raises:
+            Unauthorized: the token is unknown or was revoked.
+            Forbidden: the token was not made for this.
+            Conflict: another program serves one of the cameras, or has taken this one's place.
+            ServerUnreachable: no welcome for longer than ``patience_s``.
+        """
+        while True:
+            if self._socket is None:
+                await self._connect()
+                continue
+            try:
+                # Whatever answers must say welcome soon; after that a quiet hub is a good one.
+                async with asyncio.timeout(None if self._welcomed else HANDSHAKE_TIMEOUT_S):
+                    frame = await self._socket.recv(decode=False)
+            except (ConnectionClosed, TimeoutError) as exc:
+                await self._lost(exc)
+                continue
+            message = self._read(frame)
+            if message is not None:
+                return message
+
+    async def send(self, message: ClientMessage) -> None:
+        """Sends a message on the connection there is.
+
+        Raises:
+            ServerUnreachable: there is none now; say it again after the next ``welcome``.
+        """
+        if self._socket is None or not self._welcomed:
+            raise ServerUnreachable(f"not connected to {self.url}", url=self.url)
+        try:
+            await self._socket.send(encode(message), text=True)
+        except ConnectionClosed as exc:
+            raise ServerUnreachable(f"the connection to {self.url} broke", url=self.url) from exc
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        if self._socket is not None:
+            socket, self._socket = self._socket, None
+            await socket.close()
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._alone_since is None:
+            self._alone_since = loop.time()
+        try:
+            self._socket = await self._open()
+            await self._socket.send(encode(self._hello), text=True)
+        except InvalidStatus as exc:
+            status = exc.response.status_code
+            if status == 401:
+                raise Unauthorized("the token is missing, unknown or was revoked") from exc
+            if status == 403:
+                raise Forbidden(f"{self.url} refuses this client") from exc
+            await self._pause(exc, f"it answered with HTTP {status}")
+        except InvalidURI as exc:
+            raise ConfigurationError(f"not a server address: {self.url}") from exc
+        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as exc:
+            await self._pause(exc, _why(exc))
+
+    async def _open(self) -> ClientConnection:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else None
+        return await _Connect(
+            self._address,
+            additional_headers=headers,
+            compression=None,  # messages are small, and a deflate window costs the hub 32 kB
+            max_size=MAX_HUB_MESSAGE_BYTES,
+            open_timeout=HANDSHAKE_TIMEOUT_S,
+            ssl=self._tls,
+        )
+
+    async def _lost(self, exc: ConnectionClosed | TimeoutError) -> None:
+        await self.close()
+        was_welcomed, self._welcomed = self._welcomed, False
+        if isinstance(exc, ConnectionClosed) and exc.rcvd and exc.rcvd.reason == REPLACED:
+            raise Conflict("another program with this one's instance has taken its place") from exc
+        if was_welcomed:
+            self._alone_since = asyncio.get_running_loop().time()
+        await self._pause(exc, _why(exc))
+
+    async def _pause(self, exc: Exception, why: str) -> None:
+        """Waits before the next try: longer each time, and never in step with other clients."""
+        await self.close()
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+        pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients; it is no secret
+        self._failures = min(self._failures + 1, 10)
+        if self._patience_s is not None and self._alone_since is not None:
+            left_s = self._alone_since + self._patience_s - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                raise ServerUnreachable(f"{self.url} does not answer: {why}", url=self.url) from exc
+            pause_s = min(pause_s, left_s)
+        _log.info("not connected", url=self.url, why=why, next_try_s=round(pause_s, 1))
+        await asyncio.sleep(pause_s)
+
+    def _read(self, frame: bytes) -> HubMessage | None:
+        try:
+            message = decode_hub(frame)
+        except BadMessage as exc:  # a newer hub may know more messages than we do
+            _log.warning("a message we do not know", detail=exc.detail)
+            return None
+        if isinstance(message, str):  # plain messages are not for those who said hello
+            return None
+        if isinstance(message, Welcome):
+            self._welcomed = True
+            self._failures = 0
+            self._alone_since = None
+        elif isinstance(message, Problem) and not self._welcomed:
+            raise _refusal(message)
+        return message
+
+
+class _Connect(connect):
+    """Follows no redirect: it could carry the token to another host."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Takes every redirect for the failure that it is."""
+        return exc
+
+
+def _refusal(problem: Problem) -> ObjectClassificationError:
+    """The error for a ``hello`` that was not taken."""
+    match problem.code:
+        case "forbidden":
+            return Forbidden(problem.detail)
+        case "name_in_use":
+            return Conflict(problem.detail)
+        case _:
+            return ConfigurationError(f"the hub refused: {problem.detail}")
+
+
+def _tls(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigurationError(f"cannot use the certificates in {ca}: {exc}") from exc
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, TimeoutError):
+        return f"nothing within {HANDSHAKE_TIMEOUT_S:g} s"
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    return str(exc) or type(exc).__name__

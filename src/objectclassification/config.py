@@ -1,0 +1,318 @@
+"""Settings: frozen, from the environment and from TOML; nothing else reads either.
+
+Precedence, highest first: an argument, ``OBJECTCLASSIFICATION_<NAME>`` in the environment, the TOML
+file, the default.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+import platformdirs
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from objectclassification.errors import ConfigurationError
+
+APP = "objectclassification"
+ENV_PREFIX = "OBJECTCLASSIFICATION_"
+DEFAULT_PORT = 8000
+MIB = 2**20
+
+
+def default_data() -> Path:
+    """The data folder of this account."""
+    return Path(platformdirs.user_data_dir(APP))
+
+
+def spool_folder() -> Path:
+    """Where this account's camera programs keep pictures that are not uploaded yet."""
+    return Path(platformdirs.user_state_dir(APP)) / "spool"
+
+
+class ServerSettings(BaseSettings):
+    """What ``objectclassification serve`` can be told.
+
+    Attributes:
+        host: address to listen on.
+        port: TCP port; 0 takes a free one.
+        data: folder of the database and the pictures.
+        no_auth: let everyone in as admin; on loopback only.
+        trusted_proxies: addresses whose forwarded headers are believed.
+        max_body_bytes: the largest picture.
+        max_pixels: the most pixels, by the picture's header.
+        max_uploads: bodies taken at the same time; more get 503.
+        disk_floor_bytes: free space that must stay; below it a PUT gets 507.
+        workers: classifying child processes; 0 means cores - 1, at least one.
+        classify_timeout_s: after this a child counts as hung.
+        job_lease_s: after this a job of a dead worker is done by another.
+        header_timeout_s: for a request's headers.
+        body_timeout_s: for the next piece of a request's body.
+        stop_timeout_s: the most a stop may take.
+        top: predictions kept for each picture.
+        model: an ONNX file to use instead of the shipped one.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    data: Path = Field(default_factory=default_data)
+    no_auth: bool = False
+    trusted_proxies: str = ""
+    max_body_bytes: int = Field(default=32 * MIB, gt=0)
+    max_pixels: int = Field(default=50_000_000, gt=0)
+    max_uploads: int = Field(default=16, gt=0)
+    disk_floor_bytes: int = Field(default=256 * MIB, ge=0)
+    workers: int = Field(default=0, ge=0, le=256)
+    classify_timeout_s: float = Field(default=30.0, gt=0)
+    job_lease_s: float = Field(default=90.0, gt=0)
+    header_timeout_s: float = Field(default=20.0, gt=0)
+    body_timeout_s: float = Field(default=30.0, gt=0)
+    stop_timeout_s: float = Field(default=10.0, gt=0)
+    top: int = Field(default=5, ge=1, le=100)
+    model: Path | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment: the TOML file is given by :func:`load_server`."""
+        return init_settings, env_settings
+
+
+def load_server(file: Path | None = None, **arguments: object) -> ServerSettings:
+    """Reads the server's settings.
+
+    Args:
+        file: a TOML file with the names of :class:`ServerSettings`.
+        **arguments: given by the caller; None means not given.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or a name is unknown.
+    """
+    values: dict[str, Any] = read_toml(file) if file else {}
+    for name in ServerSettings.model_fields:
+        if ENV_PREFIX + name.upper() in os.environ:
+            values.pop(name, None)
+    values.update({k: v for k, v in arguments.items() if v is not None})
+    try:
+        settings = ServerSettings(**values)
+    except ValidationError as exc:
+        raise ConfigurationError(_one_line(exc)) from exc
+    if settings.no_auth and not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"--no-auth is for loopback only, not for {settings.host}: leave one of the two out"
+        )
+    return settings
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Returns a TOML file's table.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as exc:
+        raise ConfigurationError(f"cannot read {file}: {exc.strerror}") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"{file} is not TOML: {exc}") from exc
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Which server to talk to, and as whom.
+
+    Attributes:
+        url: ``http://host:port``, without a token.
+        token: None if none is known.
+        ca: a private certificate authority's file.
+    """
+
+    url: str
+    token: str | None = None
+    ca: Path | None = None
+
+    def __repr__(self) -> str:
+        """The connection without its token, so that no log and no traceback shows it."""
+        return f"Connection(url={self.url!r}, token={'…' if self.token else None!r})"
+
+
+def find_connection(
+    server: str | None = None, token_file: Path | None = None, ca: Path | None = None
+) -> Connection:
+    """Finds the server and the token as every command does.
+
+    The server: the argument, ``OBJECTCLASSIFICATION_SERVER``, what ``login`` stored last, the
+    server this account runs on this machine, port 8000 here. The token: the file, a ``?token=`` in
+    the address, ``OBJECTCLASSIFICATION_TOKEN``, what ``login`` stored for that server, the local
+    server's admin token.
+
+    Raises:
+        ConfigurationError: the address or a file cannot be used.
+    """
+    stored = _read_credentials()
+    servers: Mapping[str, Mapping[str, str]] = stored.get("servers", {})
+    local = _read_local()
+    chosen = (
+        server
+        or os.environ.get(ENV_PREFIX + "SERVER")
+        or stored.get("default")
+        or local.get("url")
+        or f"http://127.0.0.1:{DEFAULT_PORT}"
+    )
+    url, token = split_token(chosen)
+    entry = servers.get(url, {})
+    if token_file is not None:
+        token = _read_secret(token_file)
+    token = token or os.environ.get(ENV_PREFIX + "TOKEN") or entry.get("token")
+    if token is None and local.get("token_file") and _same_server(url, local.get("url", "")):
+        token = _read_secret(Path(local["token_file"]))
+    if ca is None and entry.get("ca"):
+        ca = Path(entry["ca"])
+    return Connection(url=url, token=token, ca=ca)
+
+
+def split_token(address: str) -> tuple[str, str | None]:
+    """Splits ``http://host:port/?token=…`` into the plain address and the token.
+
+    Raises:
+        ConfigurationError: it is not an http, https, ws or wss address.
+    """
+    if "://" not in address:
+        address = "http://" + address
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port
+    except ValueError as exc:
+        raise ConfigurationError(f"not a server address: {exc}") from exc
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("http", "https") or not host:
+        raise ConfigurationError("a server address looks like http://host:8000")
+    if ":" in host:
+        host = f"[{host}]"
+    netloc = host if port is None else f"{host}:{port}"
+    path = parts.path.rstrip("/")
+    path = "" if path == "/ws" else path
+    token = parse_qs(parts.query).get("token", [None])[0]
+    return urlunsplit((scheme, netloc, path, "", "")), token
+
+
+def remember(connection: Connection) -> Path:
+    """Stores a server and its token for this account, as ``login`` does.
+
+    Returns:
+        The file, readable by its owner only.
+    """
+    stored = _read_credentials()
+    servers = dict(stored.get("servers", {}))
+    entry = {"token": connection.token or ""}
+    if connection.ca is not None:
+        entry["ca"] = str(connection.ca.resolve())
+    servers[connection.url] = entry
+    lines = [f"default = {_quote(connection.url)}"]
+    for url, values in sorted(servers.items()):
+        lines.append(f"\n[servers.{_quote(url)}]")
+        lines.extend(f"{key} = {_quote(value)}" for key, value in values.items())
+    file = _credentials_file()
+    write_secret(file, "\n".join(lines) + "\n")
+    return file
+
+
+def remember_local(url: str, token_file: Path | None) -> Path:
+    """Notes where this account's server runs, so that commands on this machine find it."""
+    file = _local_file()
+    token_line = f"token_file = {_quote(str(token_file.resolve()))}\n" if token_file else ""
+    write_secret(file, f"url = {_quote(url)}\npid = {os.getpid()}\n{token_line}")
+    return file
+
+
+def forget_local() -> None:
+    """Takes the note of :func:`remember_local` back, if it is this process's own."""
+    if _read_local().get("pid") == os.getpid():
+        _local_file().unlink(missing_ok=True)
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Writes a file that only its owner can read; it is never readable by others in between."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(descriptor)
+    temporary.replace(file)
+
+
+def _credentials_file() -> Path:
+    return Path(platformdirs.user_config_dir(APP)) / "credentials.toml"
+
+
+def _local_file() -> Path:
+    return Path(platformdirs.user_state_dir(APP)) / "server.toml"
+
+
+def _read_credentials() -> dict[str, Any]:
+    file = _credentials_file()
+    return read_toml(file) if file.exists() else {}
+
+
+def _read_local() -> dict[str, Any]:
+    file = _local_file()
+    return read_toml(file) if file.exists() else {}
+
+
+def _read_secret(file: Path) -> str:
+    try:
+        text = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(f"cannot read the token file {file}") from exc
+    if not text or len(text.split()) != 1:
+        raise ConfigurationError(f"the token file {file} does not hold one token")
+    return text
+
+
+def _same_server(a: str, b: str) -> bool:
+    """Whether two addresses are the same port of this machine, by whatever loopback name."""
+    one, two = urlsplit(a), urlsplit(b)
+    if a == b:
+        return True
+    local = {is_loopback(one.hostname or ""), is_loopback(two.hostname or "")}
+    return local == {True} and one.port == two.port
+
+
+def _quote(text: str) -> str:
+    """A TOML basic string."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _one_line(exc: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in exc.errors()
+    )

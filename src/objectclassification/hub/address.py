@@ -1,0 +1,45 @@
+"""This machine's address, and which host names mean this machine only."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from objectclassification.config import is_loopback
+
+# RFC 5737 documentation address: connecting a UDP socket to it picks a route and sends nothing.
+_SOMEWHERE = ("192.0.2.1", 9)
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAddress:
+    """Where this machine is found.
+
+    Attributes:
+        hostname: its name.
+        address: the address it uses towards other machines; ``127.0.0.1`` without a network.
+    """
+
+    hostname: str
+    address: str
+
+
+def machine_address() -> MachineAddress:
+    """Returns this machine's name and outward address; no traffic is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(_SOMEWHERE)
+            address: str = probe.getsockname()[0]
+        except OSError:  # no route: a machine without a network
+            address = "127.0.0.1"
+    return MachineAddress(hostname=socket.gethostname(), address=address)
+
+
+def is_own_name(host: str) -> bool:
+    """Whether a ``Host`` header, port or not, is a name that only this machine has."""
+    name = host.strip().lower()
+    if name.startswith("["):
+        name = name[1:].partition("]")[0]
+    elif name.count(":") == 1:
+        name = name.partition(":")[0]
+    return is_loopback(name)

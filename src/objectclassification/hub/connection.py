@@ -1,0 +1,314 @@
+"""One client's socket: an ``asyncio.Protocol`` around websockets' sans-I/O ``ServerProtocol``.
+
+RFC 6455 (parsing, handshake, masking, close) is in ``websockets``; sessions and snaps are in the
+hub. There is no task, no queue and no timer for each connection: the runner has one of each.
+
+The same class serves in two ways: under ``loop.create_server`` for the hub alone, and, through
+:func:`uvicorn_protocol`, as what uvicorn hands an upgraded request to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import OPEN, SEND_EOF
+from websockets.server import ServerProtocol
+
+from objectclassification.auth import Identity
+from objectclassification.errors import Unauthorized
+from objectclassification.hub.address import is_own_name
+from objectclassification.messages import MAX_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    from objectclassification.hub.runner import HubRunner
+
+PATHS = frozenset({"/", "/ws"})
+LOW_WATER_BYTES = 65_536
+"""Above this many unsent bytes a connection is slow: states of shots replace each other."""
+HANDSHAKE_TIMEOUT_S = 10.0
+"""How long the opening handshake may take, and the closing one."""
+PING = b"\x89\x00"
+
+_log = structlog.get_logger(__name__)
+# At its debug level websockets logs request lines, and these may hold a token.
+_wire_log = logging.getLogger("objectclassification.hub.wire")
+_wire_log.setLevel(logging.WARNING)
+
+
+def text_frame(payload: bytes) -> bytes:
+    """Returns an unmasked, unfragmented text frame (RFC 6455, section 5.2).
+
+    Built here and not by ``ServerProtocol`` so that one frame serves all its receivers.
+    """
+    size = len(payload)
+    if size < 126:
+        return b"\x81%c%b" % (size, payload)
+    if size < 65_536:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), payload)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), payload)
+
+
+class Connection(asyncio.Protocol):
+    """One client.
+
+    Args:
+        runner: whom it serves.
+
+    Attributes:
+        number: its session in the hub, once the handshake is done.
+        is_open: between a good handshake and the first step of the close.
+        since: when it was last heard of; before the handshake and while it closes, when that began.
+    """
+
+    __slots__ = (
+        "_out",
+        "_parts",
+        "_paused",
+        "_runner",
+        "_transport",
+        "_wire",
+        "is_open",
+        "number",
+        "since",
+    )
+
+    def __init__(self, runner: HubRunner) -> None:
+        self._runner = runner
+        self._wire = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_wire_log)
+        self._out: list[bytes] | None = None
+        self._parts: list[bytes] | None = None
+        self._paused = False
+        self.is_open = False
+        self.since = 0.0
+
+    # Called by asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=LOW_WATER_BYTES)
+        self.since = self._runner.now()
+        self.number = self._runner.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        """See :class:`asyncio.Protocol`."""
+        if self.is_open:
+            self.since = self._runner.now()
+        self._wire.receive_data(data)
+        for event in self._wire.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event)
+            elif isinstance(event, Request):
+                self._take_handshake(event)
+        if self._wire.writes:
+            self._pump()
+
+    def eof_received(self) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self._wire.receive_eof()
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See :class:`asyncio.Protocol`."""
+        self._out = None
+        self.is_open = False
+        self._runner.lost(self)
+
+    def pause_writing(self) -> None:
+        """See :class:`asyncio.BaseProtocol`."""
+        self._paused = True
+        self._runner.paused(self)
+
+    def resume_writing(self) -> None:
+        """See :class:`asyncio.BaseProtocol`."""
+        self._paused = False
+        self._runner.resumed(self)
+
+    # Called by the runner.
+
+    def send(self, frame: bytes) -> None:
+        """Sends an encoded frame together with whatever else goes out in this loop turn."""
+        if self._out is not None:
+            self._out.append(frame)
+        elif self.is_open:
+            self._out = [frame]
+            self._runner.has_output(self)
+
+    def flush(self) -> None:
+        """Hands what was sent in this loop turn to the transport, in one write."""
+        out, self._out = self._out, None
+        if out is None or self._transport.is_closing():
+            return
+        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        if self._paused and self.unsent_bytes > self._runner.bound(self):
+            _log.warning("dropped: does not read", peer=self.peer, unsent=self.unsent_bytes)
+            self.abort()
+
+    def close(self, code: int, reason: str) -> None:
+        """Starts the closing handshake; the runner's sweep ends it if the client does not."""
+        if self._wire.state is OPEN:
+            self.flush()
+            self._wire.send_close(code, reason)
+            self._pump()
+        elif not self.is_open:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Ends the connection without another byte."""
+        self._transport.abort()
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the transport still holds."""
+        return self._transport.get_write_buffer_size()
+
+    @property
+    def peer(self) -> str:
+        """The other end's address, for logs."""
+        return str(self._transport.get_extra_info("peername"))
+
+    # Inside.
+
+    def _take_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT and frame.fin:
+            self._take_text(bytes(frame.data))
+        elif frame.opcode is Opcode.TEXT or (
+            frame.opcode is Opcode.CONT and self._parts is not None
+        ):
+            # ServerProtocol bounds the whole message by max_size.
+            self._parts = [*(self._parts or []), bytes(frame.data)]
+            if frame.fin:
+                message, self._parts = b"".join(self._parts), None
+                self._take_text(message)
+        elif frame.opcode is Opcode.BINARY:
+            self._runner.received_binary(self)
+
+    def _take_text(self, message: bytes) -> None:
+        if not self.is_open:  # frames behind a refused handshake or a close
+            return
+        if not message.isascii():
+            try:
+                message.decode()
+            except UnicodeDecodeError as exc:
+                self._wire.fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {exc.start}")
+                return
+        self._runner.received(self, message)
+
+    def _take_handshake(self, request: Request) -> None:
+        identity: Identity | None = None
+        refusal = self._refusal(request)
+        if refusal is None:
+            try:
+                identity = self._runner.tokens.authenticate(_token(request))
+            except Unauthorized as exc:
+                refusal = (HTTPStatus.UNAUTHORIZED, exc.detail)
+        if refusal is not None:
+            status, detail = refusal
+            response = self._wire.reject(status, f"{detail}\n")
+            if status is HTTPStatus.UNAUTHORIZED:
+                response.headers["WWW-Authenticate"] = "Bearer"
+            _log.info("refused", peer=self.peer, status=int(status), detail=detail)
+        else:
+            response = self._wire.accept(request)
+        self._answer(response, identity)
+
+    def _answer(self, response: Response, identity: Identity | None) -> None:
+        self._wire.send_response(response)
+        self._pump()
+        if identity is not None and self._wire.state is OPEN:
+            self.is_open = True
+            self._runner.opened(self, identity)
+
+    def _refusal(self, request: Request) -> tuple[HTTPStatus, str] | None:
+        if urlsplit(request.path).path not in PATHS:
+            return HTTPStatus.NOT_FOUND, "the hub is at / and /ws"
+        hosts = [host.lower() for host in request.headers.get_all("Host")]
+        # Without tokens the name in Host is what keeps another site's page out (DNS rebinding).
+        if self._runner.tokens.open and not all(is_own_name(host) for host in hosts):
+            return HTTPStatus.FORBIDDEN, "without tokens only this machine's own names are served"
+        for origin in request.headers.get_all("Origin"):
+            if [urlsplit(origin.lower()).netloc] != hosts:
+                return HTTPStatus.FORBIDDEN, "a page of another origin may not connect"
+        if self._runner.is_stopping:
+            return HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping"
+        return None
+
+    def _pump(self) -> None:
+        """Sends what ``ServerProtocol`` wants sent."""
+        for data in self._wire.data_to_send():
+            if data == SEND_EOF:
+                self.flush()
+                self._half_close()
+            elif self._out is not None:
+                self._out.append(data)
+            else:
+                self._out = [data]
+                self._runner.has_output(self)
+        if self.is_open and self._wire.state is not OPEN:
+            self.flush()
+            self.is_open = False
+            self.since = self._runner.now()
+
+    def _half_close(self) -> None:
+        """Ends our side. A full close would reset the connection while the client still sends,
+        and destroy the close frame on its way."""
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+
+class _UvicornConnection(Connection):
+    """A connection that uvicorn's HTTP protocol made out of an upgraded request."""
+
+    __slots__ = ("_among",)
+
+    def __init__(
+        self,
+        runner: HubRunner,
+        *,
+        config: object,
+        server_state: Any,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(runner)
+        self._among: set[Any] = server_state.connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Joins the connections that uvicorn waits for when it stops."""
+        self._among.add(self)
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leaves them."""
+        self._among.discard(self)
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when it stops."""
+        self.close(CloseCode.SERVICE_RESTART, "the server is stopping")
+
+
+def uvicorn_protocol(runner: HubRunner) -> type[asyncio.Protocol]:
+    """Returns what ``uvicorn.Config(ws=…)`` takes: a factory of connections to this runner."""
+    # uvicorn only ever calls it; its annotation asks for a type.
+    return cast(type[asyncio.Protocol], partial(_UvicornConnection, runner))
+
+
+def _token(request: Request) -> str | None:
+    """The token from ``Authorization: Bearer``, or else from ``?token=``."""
+    for value in request.headers.get_all("Authorization"):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+    found = parse_qs(urlsplit(request.path).query).get("token")
+    return found[0] if found else None

@@ -1,0 +1,147 @@
+"""What the hub wants done: plain data that its shell carries out.
+
+:class:`~objectclassification.hub.hub.Hub` never touches a socket, a clock or a database. Each input
+leaves effects behind, in the order in which they must be started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from objectclassification.auth import Identity
+from objectclassification.messages import CameraOffer, Topic
+from objectclassification.receipts import Origin, Receipt, Shot, Until
+
+
+@dataclass(frozen=True, slots=True)
+class NewSnap:
+    """A snap as it is stored before anything else happens to it.
+
+    Attributes:
+        id: the snap's id.
+        by: id of the token that asked.
+        to: the selectors that were asked.
+        cameras: the targets, sorted by name.
+        until: how far it wants to go.
+        deadline_s: seconds after ``accepted_at``.
+        context: the caller's small JSON object.
+        options: for the cameras and the classification.
+        origin: who started it.
+        accepted_at: RFC 3339, UTC, by the server's clock.
+    """
+
+    id: str
+    by: str
+    to: tuple[str, ...]
+    cameras: tuple[str, ...]
+    until: Until
+    deadline_s: float
+    context: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    origin: Origin = "controller"
+    accepted_at: str = ""
+
+    def asks_the_same(self, other: NewSnap) -> bool:
+        """Whether the other one is this request, sent again by the same caller."""
+        return (
+            self.id == other.id
+            and self.by == other.by
+            and self.to == other.to
+            and self.until == other.until
+            and self.deadline_s == other.deadline_s
+            and self.context == other.context
+            and self.options == other.options
+            and self.origin == other.origin
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a snap ended: ``answered + failed + missing`` is the number of targets."""
+
+    answered: int
+    failed: int
+    missing: int
+    elapsed_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one text frame, built once, to all of these sessions."""
+
+    sessions: tuple[int, ...]
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendEach:
+    """Send each session its own text frame: the fan-out of a snap."""
+
+    frames: tuple[tuple[int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a session's connection with this RFC 6455 code."""
+
+    session: int
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Give these cameras their slots; answer with ``Hub.registered`` or ``Hub.refused``."""
+
+    session: int
+    identity: Identity
+    instance: str
+    offers: tuple[CameraOffer, ...]
+    agent: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Store the snap; answer with ``Hub.stored``, ``Hub.exists`` or ``Hub.store_failed``."""
+
+    snap: NewSnap
+
+
+@dataclass(frozen=True, slots=True)
+class SaveShots:
+    """Write these shots, and the end if it is one.
+
+    Answer with ``Hub.saved`` or ``Hub.save_failed``. For each snap there is one of these at a time.
+    """
+
+    snap_id: str
+    shots: tuple[Shot, ...]
+    ended: Ended | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Ask the rows for the truth at a deadline; answer with ``Hub.reconciled``."""
+
+    snap_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Tell the rest of the process; the hub's own watchers have it already."""
+
+    topic: Topic
+    name: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A snap ended, is saved, and its ``done`` was sent."""
+
+    receipt: Receipt
+
+
+Effect = Send | SendEach | Close | Register | Store | SaveShots | Reconcile | Publish | Finished

@@ -1,0 +1,410 @@
+"""The hub, sans-I/O: messages go in, effects come out.
+
+It imports no asyncio and no socket. Its shell (:mod:`objectclassification.hub.runner`) calls an
+input, then carries out what :meth:`Hub.take_effects` returns, and calls :meth:`Hub.tick` when
+:attr:`Hub.due_at` has come. A hub is for one thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import uuid_utils
+
+from objectclassification.auth import Identity
+from objectclassification.errors import (
+    AuthError,
+    BadMessage,
+    Forbidden,
+    NotFound,
+    ObjectClassificationError,
+    RequestError,
+    ServerStopping,
+)
+from objectclassification.hub.effects import Close, Effect, NewSnap
+from objectclassification.hub.greeting import Greeter
+from objectclassification.hub.live import LiveSnaps
+from objectclassification.hub.outbox import Outbox
+from objectclassification.hub.presence import CameraPresence, Cameras
+from objectclassification.hub.selectors import choose
+from objectclassification.hub.sessions import Backlog, Session, Sessions
+from objectclassification.messages import (
+    PLAIN_SNAP,
+    CameraPlace,
+    Cancel,
+    Hello,
+    Problem,
+    Role,
+    ShotReport,
+    Sleep,
+    SnapRequest,
+    Topic,
+    Watch,
+    decode_client,
+)
+from objectclassification.receipts import (
+    RANK,
+    Origin,
+    PictureRef,
+    Prediction,
+    Receipt,
+    Shot,
+    Until,
+    rfc3339,
+)
+
+CAMERA_SNAP_DEADLINE_S = 60.0
+"""How long a snap that a camera made itself waits for its picture."""
+CLOSE_NORMAL = 1000
+CLOSE_POLICY = 1008
+
+
+class Hub:
+    """Sessions, selectors, snaps and shots.
+
+    Args:
+        clock: seconds that only ever grow.
+        wall: seconds since the epoch, for ``accepted_at``.
+        new_id: makes an id for a snap that came without one.
+        until: no snap goes further than this; a hub alone ends at ``captured``.
+        heartbeat_s: told to clients in ``welcome``; the pings are the shell's.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
+        until: Until = "classified",
+        heartbeat_s: float = 20.0,
+    ) -> None:
+        self.heartbeat_s = heartbeat_s
+        self._clock = clock
+        self._wall = wall
+        self._new_id = new_id
+        self._until: Until = until
+        self._stopping = False
+        self._sessions = Sessions()
+        self._cameras = Cameras(self._sessions, wall)
+        self._out = Outbox(self._sessions)
+        self._snaps = LiveSnaps(self._sessions, self._out, clock)
+        self._greeter = Greeter(
+            self._sessions, self._cameras, self._snaps, self._out, heartbeat_s=heartbeat_s
+        )
+
+    # What the shell asks.
+
+    @property
+    def due_at(self) -> float:
+        """When :meth:`tick` has something to do, by the clock; infinite if nothing waits."""
+        return self._snaps.due_at
+
+    @property
+    def live_snaps(self) -> int:
+        """How many snaps have not ended."""
+        return len(self._snaps)
+
+    def take_effects(self) -> list[Effect]:
+        """Returns the effects since the last call, in order."""
+        return self._out.take() if self._out.effects else []
+
+    def receipt(self, snap_id: str) -> Receipt | None:
+        """Returns the receipt of a live snap."""
+        snap = self._snaps.get(snap_id)
+        return snap.receipt() if snap is not None else None
+
+    def cameras(self) -> dict[str, CameraPresence]:
+        """Returns every known camera, and whether it is there."""
+        return {name: self._cameras.presence(name) for name in sorted(self._cameras.groups)}
+
+    def role(self, session: int) -> Role | None:
+        """Returns what a session said it is; None for a plain client, or none at all."""
+        found = self._sessions.get(session)
+        return found.role if found is not None else None
+
+    # Connections.
+
+    def know(self, cameras: Mapping[str, tuple[str, ...]]) -> None:
+        """Names the cameras, with their groups, that were registered before this hub started."""
+        self._cameras.know(cameras)
+
+    def connect(self, session: int, identity: Identity) -> None:
+        """A connection was opened with a good token."""
+        self._sessions.add(session, identity)
+
+    def disconnect(self, session: int) -> None:
+        """A connection is gone. Its open shots wait: it may come back before the deadline."""
+        gone = self._sessions.remove(session)
+        if gone is not None:
+            self._greeter.left(gone)
+
+    def pause(self, session: int) -> None:
+        """A connection takes no more for now: what it is told is kept, the newest only."""
+        found = self._sessions.get(session)
+        if found is not None and found.backlog is None:
+            found.backlog = Backlog()
+
+    def resume(self, session: int) -> None:
+        """A connection takes more again."""
+        found = self._sessions.get(session)
+        if found is not None:
+            self._out.catch_up(found)
+
+    def revoke(self, token_id: str) -> None:
+        """A token is not good any more: closes its connections."""
+        for session in self._sessions:
+            if session.identity.token_id == token_id:
+                self._close(session, CLOSE_POLICY, "the token was revoked")
+
+    # Messages.
+
+    def receive(self, session: int, frame: bytes) -> None:
+        """A text frame came; whatever is wrong with it is answered, and nothing is raised."""
+        sender = self._sessions.get(session)
+        if sender is None:  # replaced or revoked; its last frames count for nothing
+            return
+        re: str | None = None
+        try:
+            match decode_client(frame):
+                case ShotReport() as message:
+                    re = message.snap
+                    self._take_report(sender, message)
+                case str() as text:
+                    self._take_plain(sender, text)
+                case Hello() as message:
+                    before = self._greeter.replaced_by(sender, message)
+                    if before is not None:
+                        self._close(before, CLOSE_NORMAL, "replaced")
+                    self._greeter.introduce(sender, message)
+                case SnapRequest() as message:
+                    re = message.id
+                    self._must_have_said_hello(sender)
+                    self.snap(message, sender.identity, session=session)
+                case Cancel() as message:
+                    re = message.snap
+                    self.cancel(message.snap, sender.identity)
+                case Watch() as message:
+                    self._must_have_said_hello(sender)
+                    if message.topics:
+                        sender.identity.require("read")
+                    self._sessions.watch(sender, message.topics)
+                case Sleep() as message:
+                    self._take_sleep(sender, message)
+        except BadMessage as exc:
+            self._refuse(sender, exc.code, exc.detail, exc.re or re)
+        except (AuthError, RequestError, ServerStopping) as exc:
+            self._refuse(sender, exc.code, exc.detail, re)
+
+    def receive_binary(self, session: int) -> None:
+        """A binary frame came; there are none in the protocol."""
+        sender = self._sessions.get(session)
+        if sender is not None:
+            self._refuse(sender, BadMessage.code, "a binary frame: messages are text", None)
+
+    # Snaps.
+
+    def snap(
+        self,
+        request: SnapRequest,
+        identity: Identity,
+        *,
+        session: int | None = None,
+        relayed: bool = False,
+    ) -> str:
+        """Starts a snap, or joins the live one with the same id.
+
+        Args:
+            request: what to take.
+            identity: who asks.
+            session: where ``accepted``, ``shots`` and ``done`` go; None for HTTP.
+            relayed: plain clients have the text ``snap`` already.
+
+        Returns:
+            The snap's id.
+
+        Raises:
+            Forbidden: the identity may not snap.
+            NotFound: an unknown name or group, or nobody to take a picture.
+            Conflict: the id belongs to another live snap.
+            ServerStopping: the hub takes nothing new.
+        """
+        identity.require("snap")
+        if self._stopping:
+            raise ServerStopping("the server is stopping")
+        live = self._snaps.get(request.id) if request.id is not None else None
+        if live is not None:
+            self._snaps.join(live, self._new(request, identity, live.new.cameras), session)
+            return live.new.id
+        cameras = choose(request.to, known=self._cameras.groups, connected=self._sessions.by_camera)
+        new = self._new(request, identity, cameras)
+        return self._snaps.begin(new, follower=session, relayed=relayed).new.id
+
+    def cancel(self, snap_id: str, identity: Identity) -> None:
+        """Ends a snap now; its open shots fail as ``cancelled``.
+
+        Raises:
+            NotFound: it is not live.
+            Forbidden: it is somebody else's, and the identity is no admin.
+        """
+        identity.require("snap")
+        snap = self._snaps.get(snap_id)
+        if snap is None:
+            raise NotFound(f"no open snap {snap_id}")
+        if snap.new.by != identity.token_id and not identity.may("admin"):
+            raise Forbidden("the snap was started with another token")
+        snap.fail_open("cancelled", "cancelled by the caller", self._clock())
+        self._snaps.changed(snap)
+
+    def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
+        """The API stored a picture; nothing happens if the snap has ended."""
+        snap = self._snaps.get(snap_id)
+        if snap is not None:
+            snap.upload(camera, picture, self._clock())
+            self._snaps.changed(snap)
+
+    def classified(self, snap_id: str, camera: str, predictions: tuple[Prediction, ...]) -> None:
+        """The worker knows what is on a picture; nothing happens if the snap has ended."""
+        snap = self._snaps.get(snap_id)
+        if snap is not None:
+            snap.classify(camera, predictions, self._clock())
+            self._snaps.changed(snap)
+
+    def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
+        """A picture cannot be classified; nothing happens if the snap has ended."""
+        snap = self._snaps.get(snap_id)
+        if snap is not None:
+            snap.fail(camera, "classify_failed", detail, self._clock())
+            self._snaps.changed(snap)
+
+    def publish(self, topic: Topic, name: str, data: dict[str, Any]) -> None:
+        """Something happened elsewhere in the process: tells those who watch."""
+        self._out.event(topic, name, data)
+
+    # Answers to effects.
+
+    def stored(self, snap_id: str) -> Receipt:
+        """Answers ``Store``: it is durable. Returns its receipt at acceptance."""
+        return self._snaps.stored(snap_id)
+
+    def exists(self, snap_id: str, receipt: Receipt) -> None:
+        """Answers ``Store``: the same request was stored before."""
+        self._snaps.exists(snap_id, receipt)
+
+    def store_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
+        """Answers ``Store``: it could not be, or the id belongs to another snap."""
+        self._snaps.store_failed(snap_id, error)
+
+    def saved(self, snap_id: str) -> None:
+        """Answers ``SaveShots``."""
+        self._snaps.saved(snap_id)
+
+    def save_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
+        """Answers ``SaveShots``: it could not be."""
+        self._snaps.save_failed(snap_id, error)
+
+    def reconciled(self, snap_id: str, known: Iterable[Shot]) -> None:
+        """Answers ``Reconcile``; with nothing known when the rows could not be asked."""
+        self._snaps.reconciled(snap_id, known)
+
+    def registered(self, session: int, places: Mapping[str, CameraPlace]) -> None:
+        """Answers ``Register``: welcomes the camera program with its slots and open snaps."""
+        found = self._sessions.get(session)
+        if found is not None:
+            self._greeter.registered(found, places)
+
+    def refused(self, session: int, error: ObjectClassificationError) -> None:
+        """Answers ``Register``: it could not be; the client may say ``hello`` again."""
+        found = self._sessions.get(session)
+        if found is not None:
+            self._greeter.refused(found, error)
+
+    # Time.
+
+    def tick(self) -> None:
+        """Does what is due: tells followers, saves ended shots, ends what is over its deadline."""
+        self._snaps.tick()
+
+    def stop(self) -> None:
+        """Takes no new snaps, and ends the open ones; then ``live_snaps`` falls to zero."""
+        self._stopping = True
+        self._snaps.stop()
+
+    # What each message does.
+
+    def _take_plain(self, sender: Session, text: str) -> None:
+        is_snap = text.strip() == PLAIN_SNAP
+        if is_snap:
+            sender.identity.require("snap")
+        others = [id_ for id_ in self._sessions.plain if id_ != sender.id]
+        self._out.text(others, PLAIN_SNAP if is_snap else text)
+        if not is_snap:
+            return
+        if self._sessions.by_camera:
+            # A plain client is told nothing in JSON: it follows no snap.
+            follower = sender.id if sender.role is not None else None
+            self.snap(SnapRequest(to=("*",)), sender.identity, session=follower, relayed=True)
+        else:
+            data = {"to": ["*"], "cameras": []}
+            self._out.publish("snaps", "relayed", data, also=self._sessions.listeners)
+
+    def _take_report(self, sender: Session, report: ShotReport) -> None:
+        if report.camera not in sender.offers:
+            raise Forbidden(f"this connection does not serve the camera {report.camera!r}")
+        snap = self._snaps.get(report.snap)
+        if snap is None:
+            if report.origin != "camera" or self._stopping:
+                return  # it ended; a camera may be late
+            request = SnapRequest(
+                to=(report.camera,), id=report.snap, deadline_s=CAMERA_SNAP_DEADLINE_S
+            )
+            new = self._new(request, sender.identity, (report.camera,), origin="camera")
+            snap = self._snaps.begin(new, follower=None)
+        snap.report(report, self._clock())
+        self._snaps.changed(snap)
+
+    def _take_sleep(self, sender: Session, sleep: Sleep) -> None:
+        if sleep.camera not in sender.offers:
+            raise Forbidden(f"this connection does not serve the camera {sleep.camera!r}")
+        self._cameras.sleeps(sleep.camera, sleep.until)
+
+    # Small steps.
+
+    def _new(
+        self,
+        request: SnapRequest,
+        identity: Identity,
+        cameras: tuple[str, ...],
+        *,
+        origin: Origin = "controller",
+    ) -> NewSnap:
+        until = min(request.until, self._until, key=RANK.__getitem__)
+        return NewSnap(
+            id=request.id if request.id is not None else self._new_id(),
+            by=identity.token_id,
+            to=request.to,
+            cameras=cameras,
+            until=until,
+            deadline_s=request.deadline_s,
+            context=request.context,
+            options=request.options,
+            origin=origin,
+            accepted_at=rfc3339(self._wall()),
+        )
+
+    def _must_have_said_hello(self, sender: Session) -> None:
+        if sender.role is None:
+            raise BadMessage("say hello first, or send the text 'snap'")
+
+    def _refuse(self, session: Session, code: str, detail: str, re: str | None) -> None:
+        if session.may_err(self._clock()):
+            self._out.send([session.id], Problem(code=code, detail=detail, re=re))
+        else:
+            self._close(session, CLOSE_POLICY, "too many bad messages")
+
+    def _close(self, session: Session, code: int, reason: str) -> None:
+        """Closes a connection; nothing more comes from or goes to it."""
+        self.disconnect(session.id)
+        self._out.add(Close(session.id, code, reason))

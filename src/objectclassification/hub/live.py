@@ -1,0 +1,295 @@
+"""The life of a snap: store, accept, fan out, collect, reconcile, save, ``done``."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterable
+
+from objectclassification.errors import Conflict, ObjectClassificationError
+from objectclassification.hub.effects import (
+    Finished,
+    NewSnap,
+    Reconcile,
+    SaveShots,
+    SendEach,
+    Store,
+)
+from objectclassification.hub.outbox import SHOTS_A_MESSAGE, Outbox
+from objectclassification.hub.sessions import Session, Sessions
+from objectclassification.hub.snaps import LiveSnap, Phase
+from objectclassification.messages import (
+    PLAIN_SNAP,
+    Accepted,
+    Done,
+    Problem,
+    Shots,
+    SnapOrder,
+    encode,
+)
+from objectclassification.receipts import RANK, Receipt, Shot
+
+FLUSH_S = 0.05
+"""Followers are told at most this often, so that an acknowledgement costs no message of its own."""
+SAVE_S = 1.0
+"""Shots that ended are written at most this often while others of their snap are still open."""
+_CAPTURED = RANK["captured"]
+
+
+class LiveSnaps:
+    """All snaps between their acceptance and their ``done``.
+
+    Attributes:
+        due_at: when :meth:`tick` has something to do, by the clock; infinite if nothing waits.
+    """
+
+    def __init__(self, sessions: Sessions, outbox: Outbox, clock: Callable[[], float]) -> None:
+        self._sessions = sessions
+        self._out = outbox
+        self._clock = clock
+        self._live: dict[str, LiveSnap] = {}
+        self._moved: dict[str, LiveSnap] = {}
+        self._deadlines: list[tuple[float, str]] = []
+        self._flush_at = self._save_at = math.inf
+        self._stopping = False
+        self.due_at = math.inf
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, snap_id: str) -> LiveSnap | None:
+        """Returns the snap while it is live."""
+        return self._live.get(snap_id)
+
+    def begin(self, new: NewSnap, *, follower: int | None, relayed: bool = False) -> LiveSnap:
+        """Takes a new snap in and has it stored."""
+        snap = LiveSnap(new, started=self._clock(), relayed=relayed)
+        if follower is not None:
+            snap.followers.append(follower)
+        self._live[new.id] = snap
+        self._out.add(Store(new))
+        return snap
+
+    def join(self, snap: LiveSnap, new: NewSnap, follower: int | None) -> None:
+        """Takes the same request again.
+
+        Raises:
+            Conflict: the id belongs to another request, or to another caller.
+        """
+        if not snap.new.asks_the_same(new):
+            raise Conflict(f"the id {new.id} belongs to another snap")
+        if follower is None or follower in snap.followers:
+            return
+        here = [id_ for id_ in snap.followers if self._sessions.get(id_) is not None]
+        snap.followers = [*here, follower]
+        if snap.phase is not Phase.STORING:
+            self._tell_all([follower], snap.receipt())
+
+    def stored(self, snap_id: str) -> Receipt:
+        """The snap is durable: tells who asked, and its cameras."""
+        snap = self._live[snap_id]
+        snap.phase = Phase.OPEN
+        now = self._clock()
+        for name in snap.shots:
+            if name not in self._sessions.by_camera:
+                snap.fail(name, "offline", "the camera is not connected", now)
+        self._announce(snap)
+        self._order(snap, now)
+        if self._stopping:
+            snap.fail_open("cancelled", "the server stopped", now)
+        heapq.heappush(self._deadlines, (snap.deadline, snap_id))
+        self._wake(snap.deadline)
+        self.changed(snap)
+        return snap.receipt()
+
+    def exists(self, snap_id: str, receipt: Receipt) -> None:
+        """The same request was stored before: its followers get that receipt."""
+        snap = self._live.pop(snap_id)
+        self._tell_all(snap.followers, receipt)
+        if receipt.done:
+            done = Done(
+                snap=snap_id,
+                answered=receipt.answered,
+                failed=receipt.failed,
+                missing=receipt.missing,
+                elapsed_ms=receipt.elapsed_ms or 0.0,
+            )
+            self._out.send(snap.followers, done)
+
+    def store_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
+        """The snap is not durable: it never was."""
+        snap = self._live.pop(snap_id)
+        self._out.send(snap.followers, Problem(code=error.code, detail=error.detail, re=snap_id))
+
+    def changed(self, snap: LiveSnap) -> None:
+        """After every transition: remembers what is to be told, and moves the snap on."""
+        if snap.moved and snap.new.id not in self._moved:
+            self._moved[snap.new.id] = snap
+            now = self._clock()
+            if self._flush_at == math.inf:
+                self._flush_at = now + FLUSH_S
+                self._wake(self._flush_at)
+            if self._save_at == math.inf:
+                self._save_at = now + SAVE_S
+                self._wake(self._save_at)
+        if snap.phase is Phase.OPEN and not snap.saving and (snap.open == 0 or self._overdue(snap)):
+            self._move_on(snap)
+
+    def saved(self, snap_id: str) -> None:
+        """The last ``SaveShots`` of the snap is done with."""
+        snap = self._live[snap_id]
+        snap.saving = False
+        if snap.phase is Phase.ENDING:
+            self._end(snap)
+        else:
+            self.changed(snap)
+
+    def save_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
+        """Its followers are told, and the snap goes on: ``done`` is owed all the same."""
+        snap = self._live[snap_id]
+        self._out.send(snap.followers, Problem(code=error.code, detail=error.detail, re=snap_id))
+        self.saved(snap_id)
+
+    def reconciled(self, snap_id: str, known: Iterable[Shot]) -> None:
+        """The rows have spoken; whatever has still not ended is too late."""
+        snap = self._live[snap_id]
+        now = self._clock()
+        snap.merge(known, now)
+        snap.fail_open("timeout", f"nothing after {snap.new.deadline_s:g} s", now)
+        snap.phase = Phase.OPEN
+        self.changed(snap)
+
+    def stop(self) -> None:
+        """Ends every open snap; those being stored end once they are."""
+        self._stopping = True
+        for snap in list(self._live.values()):
+            if snap.phase in (Phase.OPEN, Phase.RECONCILING):
+                snap.fail_open("cancelled", "the server stopped", self._clock())
+                self.changed(snap)
+
+    def pending(self, session: Session) -> tuple[SnapOrder, ...]:
+        """Returns the orders a camera program still owes a picture for."""
+        now = self._clock()
+        return tuple(
+            SnapOrder(
+                id=snap.new.id,
+                camera=name,
+                deadline_s=round(snap.deadline - now, 3),
+                options=snap.new.options,
+            )
+            for snap in self._live.values()
+            if snap.phase is Phase.OPEN and snap.deadline > now
+            for name in session.offers
+            if (shot := snap.shots.get(name)) and not shot.ended and shot.rank < _CAPTURED
+        )
+
+    def tick(self) -> None:
+        """Does what is due by now."""
+        now = self._clock()
+        if now >= self._flush_at:
+            self._flush_at = math.inf
+            moved, self._moved = self._moved, {}
+            for snap in moved.values():
+                self._flush(snap)
+        if now >= self._save_at:
+            self._save_at = math.inf
+            for snap in self._live.values():
+                self._save_some(snap)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, snap_id = heapq.heappop(self._deadlines)
+            late = self._live.get(snap_id)
+            if late is not None:
+                self.changed(late)
+        first = self._deadlines[0][0] if self._deadlines else math.inf
+        self.due_at = min(self._flush_at, self._save_at, first)
+
+    def _announce(self, snap: LiveSnap) -> None:
+        new = snap.new
+        self._out.send(snap.followers, Accepted(snap=new.id, cameras=new.cameras))
+        self._out.publish(
+            "snaps",
+            "accepted",
+            {"snap": new.id, "to": new.to, "cameras": new.cameras, "origin": new.origin},
+            also=self._sessions.listeners,
+        )
+        if "*" in new.to and not snap.relayed:
+            self._out.text(self._sessions.plain, PLAIN_SNAP)
+
+    def _order(self, snap: LiveSnap, now: float) -> None:
+        """Fans out. Only the name differs between orders, so all but the name is built once."""
+        if snap.new.origin == "camera":
+            return
+        left_s = max(0.001, round(snap.deadline - now, 3))
+        order = SnapOrder(id=snap.new.id, camera="@", deadline_s=left_s, options=snap.new.options)
+        head, tail = encode(order).split(b"@", 1)  # neither an id nor the tag holds an @
+        frames = []
+        for name, shot in snap.shots.items():
+            session = self._sessions.by_camera.get(name)
+            # A session without its slots yet gets the order with its welcome.
+            if session is not None and session.placed and not shot.ended:
+                frames.append((session.id, b"%b%b%b" % (head, name.encode(), tail)))
+        if frames:
+            self._out.add(SendEach(tuple(frames)))
+
+    def _move_on(self, snap: LiveSnap) -> None:
+        if snap.open > 0:
+            snap.expired = True
+            snap.phase = Phase.RECONCILING
+            self._out.add(Reconcile(snap.new.id))
+            return
+        snap.phase = Phase.ENDING
+        snap.saving = True
+        self._flush(snap)
+        self._out.add(SaveShots(snap.new.id, snap.unsaved(), snap.end(self._clock())))
+
+    def _end(self, snap: LiveSnap) -> None:
+        snap_id = snap.new.id
+        del self._live[snap_id]
+        self._moved.pop(snap_id, None)
+        ended = snap.end(self._clock())  # the counts that were saved
+        self._flush(snap)
+        self._out.settle(snap.followers, snap_id)
+        self._out.send(
+            snap.followers,
+            Done(
+                snap=snap_id,
+                answered=ended.answered,
+                failed=ended.failed,
+                missing=ended.missing,
+                elapsed_ms=ended.elapsed_ms,
+            ),
+        )
+        data = {
+            "snap": snap_id,
+            "answered": ended.answered,
+            "failed": ended.failed,
+            "missing": ended.missing,
+            "elapsed_ms": ended.elapsed_ms,
+        }
+        self._out.publish("snaps", "done", data)
+        self._out.add(Finished(snap.receipt(ended)))
+
+    def _flush(self, snap: LiveSnap) -> None:
+        moved = snap.take_moved()
+        if moved:
+            self._out.shots(snap.followers, snap.new.id, moved)
+
+    def _save_some(self, snap: LiveSnap) -> None:
+        if snap.phase is Phase.OPEN and not snap.saving:
+            shots = snap.unsaved()
+            if shots:
+                snap.saving = True
+                self._out.add(SaveShots(snap.new.id, shots, None))
+
+    def _tell_all(self, followers: list[int], receipt: Receipt) -> None:
+        cameras = tuple(shot.camera for shot in receipt.shots)
+        self._out.send(followers, Accepted(snap=receipt.snap, cameras=cameras))
+        for start in range(0, len(receipt.shots), SHOTS_A_MESSAGE):
+            part = receipt.shots[start : start + SHOTS_A_MESSAGE]
+            self._out.send(followers, Shots(snap=receipt.snap, shots=part))
+
+    def _overdue(self, snap: LiveSnap) -> bool:
+        return not snap.expired and snap.deadline <= self._clock()
+
+    def _wake(self, at: float) -> None:
+        self.due_at = min(self.due_at, at)

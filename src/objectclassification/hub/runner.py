@@ -1,0 +1,340 @@
+"""The shell of the hub: carries its effects out on one asyncio loop.
+
+It owns the connections, the two timers (one for what is due, one for pings) and the calls to the
+:class:`~objectclassification.hub.recorder.Recorder`. The API, the worker and the page reach the hub
+through it. All methods are for the loop's own thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import structlog
+
+from objectclassification.auth import Identity, Tokens
+from objectclassification.errors import NotFound, ServerStopping
+from objectclassification.hub.connection import (
+    HANDSHAKE_TIMEOUT_S,
+    PING,
+    Connection,
+    text_frame,
+)
+from objectclassification.hub.effects import (
+    Close,
+    Effect,
+    Finished,
+    Publish,
+    Reconcile,
+    Register,
+    SaveShots,
+    Send,
+    SendEach,
+    Store,
+)
+from objectclassification.hub.hub import Hub
+from objectclassification.hub.presence import CameraPresence
+from objectclassification.hub.recorder import Recorder
+from objectclassification.hub.recording import Recording
+from objectclassification.messages import Event, SnapRequest, Topic
+from objectclassification.receipts import PictureRef, Prediction, Receipt
+
+CLOSE_RESTART = 1012
+MISSED_BEATS = 3
+SLICES = 20
+"""Pings go out in this many portions a heartbeat, so that a snap never waits for all of them."""
+CAMERA_BOUND_BYTES = 1_048_576
+"""Unsent bytes at which a camera or a plain client is dropped."""
+FOLLOWER_BOUND_BYTES = 33_554_432
+"""The same for controllers and listeners: a whole receipt of a large fleet fits."""
+
+_log = structlog.get_logger(__name__)
+
+
+class HubRunner:
+    """Runs one hub.
+
+    Args:
+        hub: with the clock of the loop (:func:`time.monotonic`).
+        recorder: where snaps and cameras outlive the hub.
+        tokens: who may connect.
+
+    Attributes:
+        tokens: who may connect.
+        is_stopping: :meth:`stop` was called; new connections are refused.
+    """
+
+    def __init__(self, hub: Hub, recorder: Recorder, tokens: Tokens) -> None:
+        self.tokens = tokens
+        self.is_stopping = False
+        self._hub = hub
+        self._recorder = recorder
+        self._recording = Recording(hub, recorder, self._settle)
+        self._numbers = itertools.count(1)
+        self._connections: dict[int, Connection] = {}
+        self._writing: list[Connection] = []
+        self._ending: dict[str, asyncio.Future[Receipt]] = {}
+        self._callbacks: list[Callable[[Event], None]] = []
+        self._due: asyncio.TimerHandle | None = None
+        self._due_at = math.inf
+        self._beat: asyncio.TimerHandle | None = None
+        self._slice = 0
+        self._progress = asyncio.Event()
+
+    # Life.
+
+    async def start(self) -> None:
+        """Loads the known cameras and starts the heartbeat, on the running loop.
+
+        Raises:
+            StoreError: the recorder cannot be read.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._hub.know(await self._recorder.known())
+        self._beat = self._loop.call_later(self._hub.heartbeat_s / SLICES, self._sweep)
+
+    async def stop(self, timeout_s: float = 5.0) -> None:
+        """Takes nothing new, ends open snaps with ``done``, and closes all connections with 1012.
+
+        Args:
+            timeout_s: for the snaps; connections get 2 s more.
+
+        A second call does nothing.
+        """
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        self._hub.stop()
+        self._settle()
+        await self._until(lambda: self._hub.live_snaps == 0, timeout_s)
+        for connection in list(self._connections.values()):
+            connection.close(CLOSE_RESTART, "the server is stopping")
+        await self._until(lambda: not self._connections, 2.0)
+        for connection in list(self._connections.values()):
+            connection.abort()
+        for timer in (self._beat, self._due):
+            if timer is not None:
+                timer.cancel()
+        error = ServerStopping("the server stopped")
+        await self._recording.stop(error)
+        for ending in self._ending.values():
+            ending.set_exception(error)
+            ending.exception()  # it may be that nobody waits any more
+
+    # For the API, the worker and the page.
+
+    async def snap(self, request: SnapRequest, identity: Identity) -> Receipt:
+        """Starts a snap and returns its receipt once it is accepted.
+
+        The same ``id`` again returns the same snap's receipt, ended or not.
+
+        Raises:
+            Forbidden: the identity may not snap.
+            NotFound: an unknown name or group, or nobody to take a picture.
+            Conflict: the id belongs to another snap.
+            StoreError: it could not be stored.
+            ServerStopping: the hub takes nothing new.
+        """
+        snap_id = self._hub.snap(request, identity)
+        self._settle()
+        receipt = await self._recording.accepted(snap_id) or self._hub.receipt(snap_id)
+        assert receipt is not None, "a snap is live or being stored"  # noqa: S101
+        return receipt
+
+    async def wait_done(self, snap_id: str) -> Receipt:
+        """Waits for a live snap's ``done``.
+
+        Raises:
+            NotFound: it is not live; the store has its receipt.
+            ServerStopping: the hub stopped before.
+        """
+        if self._hub.receipt(snap_id) is None:
+            raise NotFound(f"no open snap {snap_id}")
+        ending = self._ending.setdefault(snap_id, self._loop.create_future())
+        return await asyncio.shield(ending)
+
+    def cancel(self, snap_id: str, identity: Identity) -> None:
+        """Ends a live snap now.
+
+        Raises:
+            NotFound: it is not live.
+            Forbidden: it is somebody else's.
+        """
+        self._hub.cancel(snap_id, identity)
+        self._settle()
+
+    def receipt(self, snap_id: str) -> Receipt | None:
+        """Returns the receipt of a live snap."""
+        return self._hub.receipt(snap_id)
+
+    def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
+        """The API stored a picture of a snap; call it after the transaction."""
+        self._hub.uploaded(snap_id, camera, picture)
+        self._settle()
+
+    def classified(self, snap_id: str, camera: str, predictions: tuple[Prediction, ...]) -> None:
+        """The worker stored the predictions of a snap's picture."""
+        self._hub.classified(snap_id, camera, predictions)
+        self._settle()
+
+    def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
+        """The worker gave a snap's picture up."""
+        self._hub.classify_failed(snap_id, camera, detail)
+        self._settle()
+
+    def publish(self, topic: Topic, name: str, data: dict[str, Any]) -> None:
+        """Tells the hub's watchers of what happened elsewhere; :meth:`subscribe` is not called."""
+        self._hub.publish(topic, name, data)
+        self._settle()
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Has the hub's own events (topics ``snaps`` and ``cameras``) told to a quick callback.
+
+        Returns:
+            Call it to end that.
+        """
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def revoke(self, token_id: str) -> None:
+        """Closes the connections of a token that is not good any more."""
+        self._hub.revoke(token_id)
+        self._settle()
+
+    def cameras(self) -> dict[str, CameraPresence]:
+        """Returns every known camera, and whether it is there."""
+        return self._hub.cameras()
+
+    # For the connections.
+
+    def now(self) -> float:
+        """Returns the loop's clock, in seconds."""
+        return self._loop.time()
+
+    def made(self, connection: Connection) -> int:
+        """Takes a connection in before its handshake; returns its number."""
+        number = next(self._numbers)
+        self._connections[number] = connection
+        return number
+
+    def opened(self, connection: Connection, identity: Identity) -> None:
+        """Its handshake is done."""
+        self._hub.connect(connection.number, identity)
+
+    def lost(self, connection: Connection) -> None:
+        """Its socket is closed."""
+        self._connections.pop(connection.number, None)
+        self._hub.disconnect(connection.number)
+        self._settle()
+
+    def received(self, connection: Connection, message: bytes) -> None:
+        """It sent a text message."""
+        self._hub.receive(connection.number, message)
+        self._settle()
+
+    def received_binary(self, connection: Connection) -> None:
+        """It sent a binary message."""
+        self._hub.receive_binary(connection.number)
+        self._settle()
+
+    def paused(self, connection: Connection) -> None:
+        """It takes no more for now."""
+        self._hub.pause(connection.number)
+
+    def resumed(self, connection: Connection) -> None:
+        """It takes more again."""
+        self._hub.resume(connection.number)
+        self._settle()
+
+    def has_output(self, connection: Connection) -> None:
+        """It has frames for the end of this loop turn."""
+        if not self._writing:
+            self._loop.call_soon(self._flush)
+        self._writing.append(connection)
+
+    def bound(self, connection: Connection) -> int:
+        """Returns the unsent bytes at which it is dropped."""
+        if self._hub.role(connection.number) in ("controller", "listener"):
+            return FOLLOWER_BOUND_BYTES
+        return CAMERA_BOUND_BYTES
+
+    # Inside.
+
+    def _settle(self) -> None:
+        """After every input: carries the effects out and sets the timer."""
+        for effect in self._hub.take_effects():
+            self._carry_out(effect)
+        if self._hub.due_at < self._due_at:
+            if self._due is not None:
+                self._due.cancel()
+            self._due_at = self._hub.due_at
+            self._due = self._loop.call_at(self._due_at, self._tick)
+        if self.is_stopping:
+            self._progress.set()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                frame = text_frame(effect.payload)
+                for number in effect.sessions:
+                    self._send(number, frame)
+            case SendEach():
+                for number, payload in effect.frames:
+                    self._send(number, text_frame(payload))
+            case Close():
+                connection = self._connections.get(effect.session)
+                if connection is not None:
+                    connection.close(effect.code, effect.reason)
+            case Store() | SaveShots() | Reconcile() | Register():
+                self._recording.begin(effect)
+            case Publish():
+                event = Event(topic=effect.topic, name=effect.name, data=effect.data)
+                for callback in self._callbacks:
+                    callback(event)
+            case Finished():
+                ending = self._ending.pop(effect.receipt.snap, None)
+                if ending is not None:
+                    ending.set_result(effect.receipt)
+
+    def _send(self, number: int, frame: bytes) -> None:
+        connection = self._connections.get(number)
+        if connection is not None:
+            connection.send(frame)
+
+    def _flush(self) -> None:
+        writing, self._writing = self._writing, []
+        for connection in writing:
+            connection.flush()
+
+    def _tick(self) -> None:
+        self._due_at = math.inf
+        self._hub.tick()
+        self._settle()
+
+    def _sweep(self) -> None:
+        """Pings one slice, and drops the silent, the half-shaken and the half-closed."""
+        now = self._loop.time()
+        silent_s = MISSED_BEATS * self._hub.heartbeat_s
+        for connection in list(self._connections.values()):
+            quiet_s = now - connection.since
+            if connection.is_open:
+                if quiet_s > silent_s:
+                    _log.info("dropped: silent", peer=connection.peer, quiet_s=round(quiet_s, 1))
+                    connection.abort()
+                elif connection.number % SLICES == self._slice:
+                    connection.send(PING)
+            elif quiet_s > HANDSHAKE_TIMEOUT_S:
+                connection.abort()
+        self._slice = (self._slice + 1) % SLICES
+        self._beat = self._loop.call_later(self._hub.heartbeat_s / SLICES, self._sweep)
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    self._progress.clear()
+                    await self._progress.wait()

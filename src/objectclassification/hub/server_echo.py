@@ -1,0 +1,148 @@
+"""The hub alone on its own port, as the seed's ``server_echo.py``: shots end at ``captured``.
+
+``python -m objectclassification.hub.server_echo`` is ``objectclassification server``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from importlib import import_module
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from objectclassification.auth import Tokens
+from objectclassification.config import is_loopback
+from objectclassification.errors import ConfigurationError
+from objectclassification.hub.connection import Connection
+from objectclassification.hub.hub import Hub
+from objectclassification.hub.limits import BACKLOG, raise_file_limit
+from objectclassification.hub.recorder import MemoryRecorder, Recorder
+from objectclassification.hub.runner import HubRunner
+
+DEFAULT_PORT = 8765
+
+_log = structlog.get_logger(__name__)
+
+
+class Server:
+    """A hub on a port of its own.
+
+    As an async context manager it serves inside the block; :meth:`run` serves until a signal.
+
+    Args:
+        host: address to listen on.
+        port: 0 takes a free one.
+        tokens: who may connect; ``Tokens(open=True)`` lets everyone in, on loopback only.
+        recorder: where snaps are kept; in memory unless given.
+        heartbeat_s: seconds between pings.
+
+    Attributes:
+        port: the one it listens on, once it serves.
+        runner: for those who snap from inside the process.
+
+    Raises:
+        ConfigurationError: open to everyone, but not on loopback.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        tokens: Tokens,
+        recorder: Recorder | None = None,
+        heartbeat_s: float = 20.0,
+    ) -> None:
+        if tokens.open and not is_loopback(host):
+            raise ConfigurationError(
+                f"without tokens only this machine may connect: --no-auth goes with "
+                f"--host 127.0.0.1, not {host}"
+            )
+        self.host = host
+        self.port = port
+        self.runner = HubRunner(
+            Hub(until="captured", heartbeat_s=heartbeat_s), recorder or MemoryRecorder(), tokens
+        )
+        self._listening: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            ConfigurationError: the address cannot be used, or another program has the port.
+        """
+        raise_file_limit()
+        await self.runner.start()
+        loop = asyncio.get_running_loop()
+        try:
+            self._listening = await loop.create_server(
+                lambda: Connection(self.runner), self.host, self.port, backlog=BACKLOG
+            )
+        except (OSError, OverflowError) as exc:
+            await self.runner.stop()
+            raise ConfigurationError(
+                f"cannot listen on {self.host}:{self.port}: {_reason(exc)}"
+            ) from exc
+        self.port = self._listening.sockets[0].getsockname()[1]
+        _log.info("serving", host=self.host, port=self.port)
+
+    async def stop(self) -> None:
+        """Stops listening, ends open snaps, and closes all connections with 1012."""
+        if self._listening is not None:
+            self._listening.close()
+        await self.runner.stop()
+        _log.info("stopped")
+
+    async def serve_until_signal(self) -> None:
+        """Serves until SIGTERM or SIGINT; call it once started."""
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked.set)
+        try:
+            await asked.wait()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+    def run(self) -> None:
+        """Serves until SIGTERM or SIGINT.
+
+        Raises:
+            ConfigurationError: the address cannot be used, or another program has the port.
+        """
+
+        async def serve() -> None:
+            async with self:
+                await self.serve_until_signal()
+
+        asyncio.run(serve())
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+
+def _reason(exc: OSError | OverflowError) -> str:
+    """The reason alone: asyncio's text for a port in use repeats the address."""
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror.rpartition(": ")[2] or exc.strerror
+    return str(exc)
+
+
+if __name__ == "__main__":
+    # The command line stands above the hub, so it is looked up only when it was asked for.
+    sys.argv.insert(1, "server")
+    import_module("objectclassification.cli").main()

@@ -1,0 +1,285 @@
+"""A live snap and its shots: every state transition is in this file.
+
+States only rise (:data:`~objectclassification.receipts.RANK`). A lower state that comes late fills
+in its time. A shot that has *ended* (it reached the snap's ``until``, or failed) never ends again,
+so that ``open`` counts down exactly once for each shot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+
+from objectclassification.hub.effects import Ended, NewSnap
+from objectclassification.messages import ShotReport, failure
+from objectclassification.receipts import (
+    MISSING,
+    RANK,
+    Failure,
+    Freshness,
+    PictureRef,
+    Prediction,
+    Receipt,
+    Shot,
+    ShotError,
+    State,
+)
+
+MAX_DURATIONS = 32
+MAX_WARNINGS = 8
+_FAILED = RANK["failed"]
+_UPLOADED = RANK["uploaded"]
+
+
+class Phase(Enum):
+    """Where a live snap is; it is forgotten once its ``done`` is sent."""
+
+    STORING = auto()
+    OPEN = auto()
+    RECONCILING = auto()
+    ENDING = auto()
+
+
+class LiveShot:
+    """One camera's part of a live snap.
+
+    ``moved``, ``saved`` and ``ended`` say what is still to be told, written and waited for.
+    """
+
+    __slots__ = (
+        "camera",
+        "camera_ms",
+        "elapsed_ms",
+        "ended",
+        "error",
+        "freshness",
+        "moved",
+        "picture",
+        "predictions",
+        "rank",
+        "saved",
+        "state",
+        "view",
+        "warnings",
+    )
+
+    def __init__(self, camera: str) -> None:
+        self.camera = camera
+        self.state: State = "requested"
+        self.rank = 0
+        self.elapsed_ms: dict[str, float] = {}
+        self.camera_ms: dict[str, float] | None = None
+        self.freshness: Freshness | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.picture: PictureRef | None = None
+        self.predictions: tuple[Prediction, ...] = ()
+        self.error: ShotError | None = None
+        self.moved = False
+        self.saved = True
+        self.ended = False
+        self.view: Shot | None = None
+
+    def shot(self) -> Shot:
+        """Returns it as it is now; built once for each change."""
+        if self.view is None:
+            self.view = Shot(
+                camera=self.camera,
+                state=self.state,
+                freshness=self.freshness,
+                elapsed_ms=dict(self.elapsed_ms),
+                camera_ms=dict(self.camera_ms or {}),
+                warnings=self.warnings,
+                picture=self.picture,
+                predictions=self.predictions,
+                error=self.error,
+            )
+        return self.view
+
+
+class LiveSnap:
+    """A snap between its acceptance and its ``done``.
+
+    Attributes:
+        new: the request as it is stored.
+        started: when it was taken, by the hub's clock, in seconds.
+        deadline: when it ends at the latest, by the same clock.
+        shots: by camera name.
+        open: how many shots have not ended.
+        followers: sessions that are told; the one that asked, and it again after a new connection.
+        moved: shots that changed since the followers were told.
+        expired: its deadline was dealt with.
+        saving: a ``SaveShots`` is under way.
+        relayed: plain clients have had the text ``snap`` already.
+    """
+
+    __slots__ = (
+        "_end",
+        "_until",
+        "deadline",
+        "expired",
+        "followers",
+        "moved",
+        "new",
+        "open",
+        "phase",
+        "relayed",
+        "saving",
+        "shots",
+        "started",
+    )
+
+    def __init__(self, new: NewSnap, *, started: float, relayed: bool = False) -> None:
+        self.new = new
+        self.started = started
+        self.deadline = started + new.deadline_s
+        self.phase = Phase.STORING
+        self.shots = {name: LiveShot(name) for name in new.cameras}
+        self.open = len(self.shots)
+        self.followers: list[int] = []
+        self.moved: list[LiveShot] = []
+        self.expired = False
+        self.saving = False
+        self.relayed = relayed
+        self._until = RANK[new.until]
+        self._end: Ended | None = None
+
+    def report(self, report: ShotReport, now: float) -> None:
+        """Takes what a camera says of its shot; a camera that is no target changes nothing."""
+        shot = self.shots.get(report.camera)
+        if shot is None:
+            return
+        if report.error is not None:
+            # The API has the picture: what the camera thinks of its upload does not matter.
+            if shot.rank < _UPLOADED:
+                self._add_facts(shot, report)
+                self._fail(shot, report.error, now)
+            return
+        if shot.rank != _FAILED:
+            self._add_facts(shot, report)
+        self._rise(shot, report.state, now)
+
+    def upload(self, camera: str, picture: PictureRef, now: float) -> None:
+        """Takes the API's word that a picture is stored."""
+        shot = self.shots.get(camera)
+        if shot is not None:
+            if shot.rank != _FAILED:
+                shot.picture = picture
+            self._rise(shot, "uploaded", now)
+
+    def classify(self, camera: str, predictions: tuple[Prediction, ...], now: float) -> None:
+        """Takes the worker's predictions."""
+        shot = self.shots.get(camera)
+        if shot is not None:
+            if shot.rank != _FAILED:
+                shot.predictions = predictions
+            self._rise(shot, "classified", now)
+
+    def fail(self, camera: str, code: Failure, detail: str, now: float) -> None:
+        """Fails one shot, unless it has ended."""
+        shot = self.shots.get(camera)
+        if shot is not None:
+            self._fail(shot, failure(code, detail), now)
+
+    def fail_open(self, code: Failure, detail: str, now: float) -> None:
+        """Fails every shot that has not ended."""
+        for shot in self.shots.values():
+            self._fail(shot, failure(code, detail), now)
+
+    def merge(self, known: Iterable[Shot], now: float) -> None:
+        """Takes the truth from the rows, where they are further than what is known here."""
+        for row in known:
+            shot = self.shots.get(row.camera)
+            if shot is None or RANK[row.state] <= shot.rank:
+                continue
+            if row.error is not None:
+                self._fail(shot, row.error, now)
+                continue
+            shot.picture = shot.picture or row.picture
+            shot.predictions = shot.predictions or row.predictions
+            shot.freshness = shot.freshness or row.freshness
+            shot.elapsed_ms = {**row.elapsed_ms, **shot.elapsed_ms}
+            self._rise(shot, row.state, now)
+
+    def unsaved(self) -> tuple[Shot, ...]:
+        """Returns the ended shots that were not written since they changed, as written now."""
+        found = [shot for shot in self.shots.values() if shot.ended and not shot.saved]
+        for shot in found:
+            shot.saved = True
+        return tuple(shot.shot() for shot in found)
+
+    def take_moved(self) -> list[LiveShot]:
+        """Returns the shots that changed since the last call."""
+        moved, self.moved = self.moved, []
+        for shot in moved:
+            shot.moved = False
+        return moved
+
+    def end(self, now: float) -> Ended:
+        """Counts the shots of a snap whose shots have all ended; the first count stays."""
+        if self._end is None:
+            codes = [shot.error.code for shot in self.shots.values() if shot.error is not None]
+            missing = sum(code in MISSING for code in codes)
+            answered = len(self.shots) - len(codes)
+            self._end = Ended(answered, len(codes) - missing, missing, self._ms(now))
+        return self._end
+
+    def receipt(self, ended: Ended | None = None) -> Receipt:
+        """Returns the snap with all its shots, by camera name."""
+        new = self.new
+        return Receipt(
+            snap=new.id,
+            done=ended is not None,
+            answered=ended.answered if ended else 0,
+            failed=ended.failed if ended else 0,
+            missing=ended.missing if ended else 0,
+            elapsed_ms=ended.elapsed_ms if ended else None,
+            context=new.context,
+            shots=tuple(shot.shot() for shot in self.shots.values()),
+            to=new.to,
+            until=new.until,
+            deadline_s=new.deadline_s,
+            origin=new.origin,
+            accepted_at=new.accepted_at,
+        )
+
+    def _ms(self, now: float) -> float:
+        return round((now - self.started) * 1000, 1)
+
+    def _rise(self, shot: LiveShot, state: State, now: float) -> None:
+        rank = RANK[state]
+        if state not in shot.elapsed_ms and state != "requested":
+            shot.elapsed_ms[state] = self._ms(now)
+        if rank > shot.rank:
+            shot.state, shot.rank = state, rank
+            if not shot.ended and rank >= self._until:
+                shot.ended = True
+                self.open -= 1
+        self._touch(shot)
+
+    def _fail(self, shot: LiveShot, error: ShotError, now: float) -> None:
+        if shot.ended:
+            return
+        shot.state, shot.rank, shot.error = "failed", _FAILED, error
+        shot.elapsed_ms["failed"] = self._ms(now)
+        shot.ended = True
+        self.open -= 1
+        self._touch(shot)
+
+    def _touch(self, shot: LiveShot) -> None:
+        shot.view = None
+        shot.saved = False
+        if not shot.moved:
+            shot.moved = True
+            self.moved.append(shot)
+
+    @staticmethod
+    def _add_facts(shot: LiveShot, report: ShotReport) -> None:
+        if report.freshness is not None:
+            shot.freshness = report.freshness
+        if report.camera_ms:
+            merged = {**(shot.camera_ms or {}), **report.camera_ms}
+            if len(merged) <= MAX_DURATIONS:
+                shot.camera_ms = merged
+        if report.warnings:
+            both = dict.fromkeys(shot.warnings + report.warnings)
+            shot.warnings = tuple(both)[:MAX_WARNINGS]

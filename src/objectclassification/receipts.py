@@ -1,0 +1,246 @@
+"""What a snap came to: the shapes that receipts, events and the HTTP API share.
+
+Plain data at the bottom of the house, beside :mod:`objectclassification.messages`: every room may
+read it, and it reads none.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+import msgspec
+
+State = Literal["requested", "delivered", "captured", "uploaded", "classified", "failed"]
+Until = Literal["captured", "uploaded", "classified"]
+Freshness = Literal["proven", "estimated", "replay"]
+Origin = Literal["controller", "camera"]
+Failure = Literal[
+    "offline",
+    "timeout",
+    "stale",
+    "dark",
+    "capture_failed",
+    "upload_failed",
+    "classify_failed",
+    "cancelled",
+]
+
+FAILURES: frozenset[str] = frozenset(get_args(Failure))
+MISSING: frozenset[str] = frozenset({"offline", "timeout"})
+RANK: dict[str, int] = {
+    "requested": 0,
+    "delivered": 1,
+    "captured": 2,
+    "uploaded": 3,
+    "classified": 4,
+    "failed": 5,
+}
+"""States only ever rise; a lower one that comes late fills in its time and nothing else."""
+
+
+class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A label with a score, and a box if a detector made it.
+
+    Attributes:
+        label: name of the class.
+        score: probability, 0 to 1.
+        box: left, top, right, bottom as fractions of the picture's width and height, 0 to 1.
+    """
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float] | None = None
+
+
+class ShotError(msgspec.Struct, frozen=True):
+    """Why a shot failed: one of :data:`FAILURES` and a line for a person."""
+
+    code: Failure
+    detail: str
+
+
+class PictureRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a shot's picture is.
+
+    Attributes:
+        id: the picture's id.
+        url: path of its image on the server.
+        sha256: hash of the stored bytes, hexadecimal.
+        media_type: for example ``image/jpeg``.
+        width: pixels.
+        height: pixels.
+        size_bytes: length of the stored bytes.
+    """
+
+    id: str
+    url: str
+    sha256: str
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+
+
+class Shot(msgspec.Struct, frozen=True):
+    """One camera's part of a snap.
+
+    Attributes:
+        camera: the camera's name.
+        state: the highest state reached.
+        freshness: how the picture is known to be newer than the snap; None before ``captured``.
+        elapsed_ms: milliseconds since acceptance at which each state was reached, by the hub's
+            clock.
+        camera_ms: the camera's own durations, by its own clock.
+        warnings: what was odd about it.
+        picture: set from ``uploaded`` on.
+        predictions: best first; set from ``classified`` on.
+        error: set when the state is ``failed``.
+    """
+
+    camera: str
+    state: State
+    freshness: Freshness | None = None
+    elapsed_ms: dict[str, float] = {}
+    camera_ms: dict[str, float] = {}
+    warnings: tuple[str, ...] = ()
+    picture: PictureRef | None = None
+    predictions: tuple[Prediction, ...] = ()
+    error: ShotError | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A snap with all its shots.
+
+    ``answered + failed + missing`` is the number of targets once ``done`` is true.
+
+    Attributes:
+        snap: the snap's id (UUIDv7).
+        done: whether it ended.
+        answered: shots that got as far as ``until``.
+        failed: shots that failed for a reason of their own.
+        missing: shots that failed as ``offline`` or ``timeout``.
+        elapsed_ms: from acceptance to the end; None while it is open.
+        context: the caller's own small JSON object.
+        shots: one for each target, by camera name.
+        to: the selectors that were asked.
+        until: how far the snap wanted to go.
+        deadline_s: seconds after acceptance at which it ends at the latest.
+        origin: who started it.
+        accepted_at: RFC 3339, UTC, by the server's clock.
+    """
+
+    snap: str
+    done: bool
+    answered: int
+    failed: int
+    missing: int
+    elapsed_ms: float | None
+    context: dict[str, Any]
+    shots: tuple[Shot, ...]
+    to: tuple[str, ...]
+    until: Until
+    deadline_s: float
+    origin: Origin
+    accepted_at: str
+
+
+def tally(shots: tuple[Shot, ...] | list[Shot], until: str) -> tuple[int, int, int]:
+    """Counts the shots of an ended snap.
+
+    Args:
+        shots: every shot of the snap.
+        until: the state that counts as answered.
+
+    Returns:
+        ``(answered, failed, missing)``.
+    """
+    answered = failed = missing = 0
+    for shot in shots:
+        if shot.error is not None:
+            if shot.error.code in MISSING:
+                missing += 1
+            else:
+                failed += 1
+        elif RANK[shot.state] >= RANK[until]:
+            answered += 1
+    return answered, failed, missing
+
+
+class Rendition(msgspec.Struct, frozen=True):
+    """One stored form of a picture.
+
+    Attributes:
+        url: path of its bytes on the server; immutable.
+        sha256: hash of the bytes, hexadecimal.
+        media_type: for example ``image/jpeg``.
+        width: pixels.
+        height: pixels.
+        size_bytes: length of the bytes.
+    """
+
+    url: str
+    sha256: str
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+
+
+class Model(msgspec.Struct, frozen=True):
+    """Which model made the predictions."""
+
+    id: str
+    sha256: str
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """A stored picture, as the API answers it.
+
+    Attributes:
+        id: UUIDv7; sorts by arrival.
+        snippet: the slot it was PUT to.
+        camera: the slot's camera, None while it has none.
+        snap: the snap it answers, if any.
+        captured_at: RFC 3339, UTC.
+        captured_from: ``age`` when the camera said how old it was, else ``arrival``.
+        captured_uncertainty_ms: plus or minus; None when nothing is known.
+        received_at: RFC 3339, UTC.
+        renditions: by name, ``full`` and ``thumbnail`` among them.
+        state: how far its classification is.
+        predictions: best first.
+        model: what made the predictions.
+        error: why it could not be classified.
+    """
+
+    id: str
+    snippet: int
+    camera: str | None
+    snap: str | None
+    captured_at: str
+    captured_from: Literal["age", "arrival"]
+    captured_uncertainty_ms: float | None
+    received_at: str
+    renditions: dict[str, Rendition]
+    state: Literal["queued", "classified", "failed"]
+    predictions: tuple[Prediction, ...] = ()
+    model: Model | None = None
+    error: str | None = None
+
+    def ref(self) -> PictureRef:
+        """What a shot says of it: the full rendition, or whichever there is."""
+        best = self.renditions.get("full") or next(iter(self.renditions.values()))
+        return PictureRef(
+            id=self.id,
+            url=best.url,
+            sha256=best.sha256,
+            media_type=best.media_type,
+            width=best.width,
+            height=best.height,
+            size_bytes=best.size_bytes,
+        )
+
+
+def rfc3339(at: float) -> str:
+    """Returns seconds since the epoch as RFC 3339 in UTC, with milliseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

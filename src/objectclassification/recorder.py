@@ -1,0 +1,135 @@
+"""What the hub knows, on the database: its recorder, and when cameras were last here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from objectclassification.auth import Identity
+from objectclassification.errors import Conflict
+from objectclassification.hub.effects import Ended, NewSnap
+from objectclassification.messages import CameraOffer, CameraPlace, Event
+from objectclassification.receipts import Receipt, Shot
+from objectclassification.store import snaps, snippets
+from objectclassification.store.writer import Database
+
+
+class DatabaseRecorder:
+    """See :class:`~objectclassification.hub.recorder.Recorder` for the contract.
+
+    Args:
+        database: where rows go.
+        server: id of this server, which holds its open snaps.
+    """
+
+    def __init__(self, database: Database, server: str) -> None:
+        self._database = database
+        self._server = server
+
+    async def known(self) -> dict[str, tuple[str, ...]]:
+        """Every camera ever registered, with its groups."""
+        rows = await self._database.read(snippets.all_cameras)
+        return {row.name: row.groups for row in rows}
+
+    async def register(
+        self, offers: tuple[CameraOffer, ...], identity: Identity, *, agent: str, version: str
+    ) -> dict[str, CameraPlace]:
+        """Gives each camera its slot."""
+        now = time.time()
+
+        def work(connection: Connection) -> dict[str, int]:
+            return {
+                offer.name: snippets.register(
+                    connection,
+                    offer.name,
+                    at=now,
+                    groups=offer.groups,
+                    source=offer.source,
+                    agent=agent,
+                    version=version,
+                )
+                for offer in offers
+            }
+
+        numbers = await self._database.write(work)
+        return {
+            name: CameraPlace(name=name, snippet=number, upload=f"/snippets/{number}/")
+            for name, number in numbers.items()
+        }
+
+    async def store(self, snap: NewSnap) -> Receipt | None:
+        """Makes a new snap durable with a requested shot for each camera."""
+
+        def work(connection: Connection) -> Receipt | None:
+            new = self._row(snap)
+            if snaps.add(connection, new):
+                # A camera's own picture may have come before its snap: merging keeps it.
+                requested = [Shot(camera=name, state="requested") for name in snap.cameras]
+                snaps.save_shots(connection, snap.id, requested)
+                return None
+            if not snaps.asks_the_same(connection, new):
+                raise Conflict(f"the id {snap.id} belongs to another snap")
+            return snaps.receipt(connection, snap.id)
+
+        return await self._database.write(work)
+
+    async def save(self, snap_id: str, shots: tuple[Shot, ...], ended: Ended | None) -> None:
+        """Merges shots into their rows and, with ``ended``, closes the snap."""
+        now = time.time()
+
+        def work(connection: Connection) -> None:
+            snaps.save_shots(connection, snap_id, shots)
+            if ended is not None:
+                counts = (ended.answered, ended.failed, ended.missing)
+                snaps.end(connection, snap_id, counts=counts, elapsed_ms=ended.elapsed_ms, at=now)
+
+        await self._database.write(work)
+
+    async def reconcile(self, snap_id: str) -> tuple[Shot, ...]:
+        """The shots as picture and job rows know them."""
+        return tuple(await self._database.read(lambda c: snaps.stored_shots(c, snap_id)))
+
+    def _row(self, snap: NewSnap) -> snaps.NewSnap:
+        return snaps.NewSnap(
+            id=snap.id,
+            origin=snap.origin,
+            server=self._server,
+            token_id=snap.by,
+            to=snap.to,
+            targets=snap.cameras,
+            until=snap.until,
+            deadline_s=snap.deadline_s,
+            context=snap.context,
+            options=snap.options,
+            accepted_at=datetime.fromisoformat(snap.accepted_at).timestamp(),
+        )
+
+
+class PresenceRows:
+    """Writes down when cameras were last here, from the hub's events.
+
+    Args:
+        database: where the rows are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._writes: set[asyncio.Task[None]] = set()
+
+    def watch(self, event: Event) -> None:
+        """Hears an event; subscribe it to the hub's runner."""
+        if event.topic == "cameras":
+            task = asyncio.get_running_loop().create_task(self._write(event, time.time()))
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
+
+    async def finish(self) -> None:
+        """Waits for what is being written."""
+        await asyncio.gather(*self._writes)
+
+    async def _write(self, event: Event, now: float) -> None:
+        name, until = event.data["camera"], event.data.get("until")
+        await self._database.write(lambda c: snippets.seen(c, name, at=now, sleeps_until_at=until))

@@ -1,0 +1,131 @@
+"""Image files, durable before anything refers to them.
+
+The key of a blob is its rendition's id. A blob is written beside its place, synced, renamed, and
+its folder synced: after a power cut it is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+from objectclassification.errors import DataFolderUnusable, DiskFull
+
+
+class Incoming:
+    """A blob that is being written.
+
+    Attributes:
+        path: the temporary file.
+        size: bytes written so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._stream: BinaryIO = path.open("wb")
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what was written so far, hexadecimal."""
+        return self._hash.hexdigest()
+
+    def write(self, chunk: bytes) -> None:
+        """Appends bytes."""
+        self._stream.write(chunk)
+        self._hash.update(chunk)
+        self.size += len(chunk)
+
+    def flush(self) -> None:
+        """Makes what was written readable under :attr:`path`; not yet durable."""
+        self._stream.flush()
+
+    def sync(self) -> None:
+        """Puts what was written on the disk and closes the file."""
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self._stream.close()
+
+    def discard(self) -> None:
+        """Deletes it; after :meth:`Blobs.keep` there is nothing left to delete."""
+        self._stream.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Blobs:
+    """A folder of blobs.
+
+    Args:
+        folder: made when it is missing.
+        floor_bytes: free space of the disk that must stay.
+
+    Raises:
+        DataFolderUnusable: the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, *, floor_bytes: int) -> None:
+        self._folder = folder
+        self._incoming = folder / "incoming"
+        self._floor_bytes = floor_bytes
+        try:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            for leftover in self._incoming.iterdir():  # of a process that was killed
+                leftover.unlink()
+        except OSError as exc:
+            raise DataFolderUnusable(
+                f"cannot use the folder {folder}: {exc.strerror}", path=str(folder)
+            ) from exc
+
+    def check_room(self, wanted_bytes: int = 0) -> None:
+        """Raises DiskFull when ``wanted_bytes`` more would leave less than the floor."""
+        free = shutil.disk_usage(self._folder).free - wanted_bytes
+        if free < self._floor_bytes:
+            raise DiskFull(free_bytes=max(free, 0), floor_bytes=self._floor_bytes)
+
+    def create(self, key: str) -> Incoming:
+        """Starts a blob."""
+        return Incoming(self._incoming / key)
+
+    def keep(self, incoming: Incoming, key: str) -> None:
+        """Makes a blob durable under its key. Blocks for the disk."""
+        incoming.sync()
+        place = self.path(key)
+        if not place.parent.exists():
+            place.parent.mkdir(exist_ok=True)
+            _sync_folder(self._folder)
+        incoming.path.rename(place)
+        _sync_folder(place.parent)
+
+    def put(self, key: str, content: bytes) -> str:
+        """Makes small content durable under a key. Blocks for the disk.
+
+        Returns:
+            Its SHA-256, hexadecimal.
+        """
+        incoming = self.create(key)
+        try:
+            incoming.write(content)
+            self.keep(incoming, key)
+        finally:
+            incoming.discard()
+        return incoming.sha256
+
+    def path(self, key: str) -> Path:
+        """Where the blob of that key is, or would be."""
+        return self._folder / key[-2:] / key
+
+    def delete(self, key: str) -> None:
+        """Deletes a blob; one that is not there is fine."""
+        self.path(key).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,167 @@
+"""Pictures with their renditions and predictions: reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, exists, select
+
+from objectclassification.errors import NotFound
+from objectclassification.receipts import Model, Picture, Prediction, Rendition, rfc3339
+from objectclassification.store.tables import jobs, pictures, predictions, renditions
+
+_STATES: dict[str, Literal["queued", "classified", "failed"]] = {
+    "queued": "queued",
+    "leased": "queued",
+    "done": "classified",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which pictures of the history are wanted; None means any.
+
+    Attributes:
+        camera: by this camera.
+        label: with this label among the predictions.
+        min_score: and at least this score of that label, or of the best one.
+        since: captured at or after, seconds since the epoch.
+        until: captured before, seconds since the epoch.
+    """
+
+    camera: str | None = None
+    label: str | None = None
+    min_score: float | None = None
+    since: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """Where a rendition's bytes are and what they are."""
+
+    key: str
+    sha256: str
+    media_type: str
+    size_bytes: int
+
+
+def get(connection: Connection, picture_id: str) -> Picture:
+    """Returns a picture.
+
+    Raises:
+        NotFound: there is none with that id.
+    """
+    found = by_ids(connection, [picture_id])
+    if picture_id not in found:
+        raise NotFound(f"no picture {picture_id}")
+    return found[picture_id]
+
+
+def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Picture]:
+    """Returns the pictures that exist, by id."""
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    rows = connection.execute(select(pictures).where(pictures.c.id.in_(wanted))).all()
+    return {picture.id: picture for picture in _assemble(connection, rows)}
+
+
+def history(
+    connection: Connection, wanted: Filter, *, before: str | None, limit: int
+) -> list[Picture]:
+    """A page of the history, newest first.
+
+    Args:
+        connection: to read with.
+        wanted: which pictures.
+        before: the last id of the page before, or None.
+        limit: the most to return.
+    """
+    query = select(pictures)
+    if wanted.camera is not None:
+        query = query.where(pictures.c.camera == wanted.camera)
+    if wanted.label is not None:
+        match = (predictions.c.picture_id == pictures.c.id) & (predictions.c.label == wanted.label)
+        if wanted.min_score is not None:
+            match &= predictions.c.score >= wanted.min_score
+        query = query.where(exists().where(match))
+    elif wanted.min_score is not None:
+        query = query.where(pictures.c.best_score >= wanted.min_score)
+    if wanted.since is not None:
+        query = query.where(pictures.c.captured_at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(pictures.c.captured_at < wanted.until)
+    if before is not None:
+        query = query.where(pictures.c.id < before)
+    rows = connection.execute(query.order_by(pictures.c.id.desc()).limit(limit)).all()
+    return _assemble(connection, rows)
+
+
+def blob(connection: Connection, picture_id: str, name: str) -> StoredBlob:
+    """Returns one rendition's blob; ``full`` falls back to whichever there is.
+
+    Raises:
+        NotFound: no such picture, or it has no such rendition (yet).
+    """
+    rows = connection.execute(select(renditions).where(renditions.c.picture_id == picture_id)).all()
+    if not rows:
+        raise NotFound(f"no picture {picture_id}")
+    named = {row.name: row for row in rows}
+    row = named.get(name) or (rows[0] if name == "full" else None)
+    if row is None:
+        raise NotFound(f"picture {picture_id} has no {name} yet")
+    return StoredBlob(row.id, row.sha256, row.media_type, row.size_bytes)
+
+
+def image_url(picture_id: str, name: str) -> str:
+    """Path of a rendition's bytes."""
+    form = {"full": "image", "thumbnail": "thumbnail"}.get(name, f"image?rendition={name}")
+    return f"/api/pictures/{picture_id}/{form}"
+
+
+def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]:
+    ids = [row.id for row in rows]
+    forms: dict[str, dict[str, Rendition]] = {}
+    for row in connection.execute(select(renditions).where(renditions.c.picture_id.in_(ids))):
+        forms.setdefault(row.picture_id, {})[row.name] = Rendition(
+            url=image_url(row.picture_id, row.name),
+            sha256=row.sha256,
+            media_type=row.media_type,
+            width=row.width,
+            height=row.height,
+            size_bytes=row.size_bytes,
+        )
+    labels: dict[str, list[Prediction]] = {}
+    models: dict[str, Model] = {}
+    query = select(predictions).where(predictions.c.picture_id.in_(ids)).order_by("rank")
+    for row in connection.execute(query):
+        box = tuple(row.box) if row.box else None
+        labels.setdefault(row.picture_id, []).append(Prediction(row.label, row.score, box))
+        models[row.picture_id] = Model(row.model_id, row.model_sha256)
+    query_jobs = select(jobs.c.picture_id, jobs.c.state, jobs.c.error)
+    work = {
+        row.picture_id: row
+        for row in connection.execute(query_jobs.where(jobs.c.picture_id.in_(ids)))
+    }
+    return [
+        Picture(
+            id=row.id,
+            snippet=row.snippet,
+            camera=row.camera,
+            snap=row.snap_id,
+            captured_at=rfc3339(row.captured_at),
+            captured_from=row.captured_from,
+            captured_uncertainty_ms=row.captured_uncertainty_ms,
+            received_at=rfc3339(row.received_at),
+            renditions=forms.get(row.id, {}),
+            state=_STATES[work[row.id].state],
+            predictions=tuple(labels.get(row.id, ())),
+            model=models.get(row.id),
+            error=work[row.id].error,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,47 @@
+"""Brings a database to this version's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from objectclassification.errors import NewerDatabase, StoreError
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+
+
+def upgrade(engine: Engine) -> None:
+    """Makes or upgrades the tables.
+
+    Raises:
+        NewerDatabase: a newer version has been here; nothing was changed.
+        StoreError: a migration failed; nothing was changed.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    try:
+        with engine.begin() as connection:
+            found = revision(connection)
+            known = {step.revision for step in script.walk_revisions()}
+            if found is not None and found not in known:
+                raise NewerDatabase(
+                    f"the data folder was used by a newer version (its database is at {found}): "
+                    "upgrade objectclassification, or choose another --data",
+                    found=found,
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except SQLAlchemyError as exc:
+        raise StoreError(f"the database cannot be upgraded: {exc}") from exc
+
+
+def revision(connection: Connection) -> str | None:
+    """Returns the database's revision, or None for a new one."""
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,254 @@
+"""Snaps and their shots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, select
+
+from objectclassification.errors import NotFound
+from objectclassification.receipts import (
+    RANK,
+    Origin,
+    Receipt,
+    Shot,
+    ShotError,
+    Until,
+    rfc3339,
+)
+from objectclassification.store import pictures
+from objectclassification.store.tables import shots, snap_context, snaps
+
+_UPDATE_SHOT = (
+    shots.update()
+    .where(shots.c.snap_id == bindparam("of_snap"), shots.c.camera == bindparam("of_camera"))
+    .values({name: bindparam(name) for name in shots.c.keys() if name not in ("snap_id", "camera")})
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSnap:
+    """A snap as it is accepted."""
+
+    id: str
+    origin: Origin
+    server: str
+    token_id: str
+    to: tuple[str, ...]
+    targets: tuple[str, ...]
+    until: Until
+    deadline_s: float
+    context: dict[str, Any]
+    options: dict[str, Any]
+    accepted_at: float
+
+
+def add(connection: Connection, new: NewSnap) -> bool:
+    """Stores a snap.
+
+    Returns:
+        False if there is one with that id already; nothing is changed then.
+    """
+    if connection.execute(select(snaps.c.id).where(snaps.c.id == new.id)).first() is not None:
+        return False
+    values = {name: getattr(new, name) for name in NewSnap.__slots__}
+    values["to"], values["targets"] = list(new.to), list(new.targets)
+    connection.execute(snaps.insert().values(**values))
+    searchable = [
+        {"snap_id": new.id, "key": key[:256], "value": text}
+        for key, value in new.context.items()
+        if (text := context_text(value)) is not None
+    ]
+    if searchable:
+        connection.execute(snap_context.insert(), searchable)
+    return True
+
+
+def context_text(value: object) -> str | None:
+    """A context value as it is searched for, or None for what is not a scalar."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def save_shots(connection: Connection, snap_id: str, changed: Iterable[Shot]) -> None:
+    """Merges shots into their rows: a row's state never falls, its times are only added to."""
+    existing = {row.camera: row for row in _rows(connection, snap_id)}
+    fresh: list[dict[str, Any]] = []
+    merged: list[dict[str, Any]] = []
+    for shot in changed:
+        row = existing.get(shot.camera)
+        if row is None:
+            fresh.append({"snap_id": snap_id, **_values(shot)})
+        else:
+            merged.append({"of_snap": snap_id, "of_camera": shot.camera, **_merged(row, shot)})
+    # One statement for all rows: a snap to a fleet has thousands of them.
+    if fresh:
+        connection.execute(shots.insert(), fresh)
+    if merged:
+        connection.execute(_UPDATE_SHOT, merged)
+
+
+def end(
+    connection: Connection,
+    snap_id: str,
+    *,
+    counts: tuple[int, int, int],
+    elapsed_ms: float,
+    at: float,
+) -> None:
+    """Closes a snap; counts are ``(answered, failed, missing)``. A closed one stays as it is."""
+    answered, failed, missing = counts
+    connection.execute(
+        snaps.update()
+        .where(snaps.c.id == snap_id, snaps.c.ended_at.is_(None))
+        .values(
+            answered=answered, failed=failed, missing=missing, elapsed_ms=elapsed_ms, ended_at=at
+        )
+    )
+
+
+def receipt(connection: Connection, snap_id: str) -> Receipt:
+    """Returns a snap with all its shots, as far as they are stored.
+
+    Raises:
+        NotFound: there is no such snap.
+    """
+    row = connection.execute(select(snaps).where(snaps.c.id == snap_id)).first()
+    if row is None:
+        raise NotFound(f"no snap {snap_id}")
+    return _receipts(connection, [row])[0]
+
+
+def recent(
+    connection: Connection, *, context: dict[str, str], before: str | None, limit: int
+) -> list[Receipt]:
+    """The newest snaps first.
+
+    Args:
+        connection: to read with.
+        context: keys and values that all must be in the snap's context.
+        before: the last id of the page before, or None.
+        limit: the most to return.
+    """
+    query = select(snaps)
+    for key, value in context.items():
+        query = query.where(
+            snaps.c.id.in_(
+                select(snap_context.c.snap_id).where(
+                    snap_context.c.key == key, snap_context.c.value == value
+                )
+            )
+        )
+    if before is not None:
+        at = select(snaps.c.accepted_at).where(snaps.c.id == before).scalar_subquery()
+        query = query.where(
+            (snaps.c.accepted_at < at) | ((snaps.c.accepted_at == at) & (snaps.c.id < before))
+        )
+    query = query.order_by(snaps.c.accepted_at.desc(), snaps.c.id.desc()).limit(limit)
+    return _receipts(connection, connection.execute(query).all())
+
+
+def unended(connection: Connection, *, before: float) -> list[Receipt]:
+    """Snaps accepted before a time that nobody ended: of servers that were killed."""
+    query = select(snaps).where(snaps.c.ended_at.is_(None), snaps.c.accepted_at < before)
+    return _receipts(connection, connection.execute(query).all())
+
+
+def stored_shots(connection: Connection, snap_id: str) -> list[Shot]:
+    """The shots that have rows, with their pictures and predictions as they are now."""
+    return list(_shots(connection, [snap_id]).get(snap_id, {}).values())
+
+
+def asks_the_same(connection: Connection, new: NewSnap) -> bool:
+    """Whether the stored snap of that id is this request, sent again by the same caller."""
+    row = connection.execute(select(snaps).where(snaps.c.id == new.id)).one()
+    return (
+        row.origin == new.origin
+        and row.token_id == new.token_id
+        and tuple(row.to) == new.to
+        and row.until == new.until
+        and row.deadline_s == new.deadline_s
+        and row.context == new.context
+        and row.options == new.options
+    )
+
+
+def _receipts(connection: Connection, rows: Sequence[Row[Any]]) -> list[Receipt]:
+    stored = _shots(connection, [row.id for row in rows])
+    return [_receipt(row, stored.get(row.id, {})) for row in rows]
+
+
+def _receipt(row: Row[Any], stored: dict[str, Shot]) -> Receipt:
+    done = row.ended_at is not None
+    return Receipt(
+        snap=row.id,
+        done=done,
+        answered=row.answered or 0,
+        failed=row.failed or 0,
+        missing=row.missing or 0,
+        elapsed_ms=row.elapsed_ms,
+        context=row.context,
+        shots=tuple(
+            stored.get(camera) or Shot(camera=camera, state="requested") for camera in row.targets
+        ),
+        to=tuple(row.to),
+        until=row.until,
+        deadline_s=row.deadline_s,
+        origin=row.origin,
+        accepted_at=rfc3339(row.accepted_at),
+    )
+
+
+def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, Shot]]:
+    rows = connection.execute(select(shots).where(shots.c.snap_id.in_(snap_ids))).all()
+    found = pictures.by_ids(connection, [row.picture_id for row in rows if row.picture_id])
+    by_snap: dict[str, dict[str, Shot]] = {}
+    for row in rows:
+        picture = found.get(row.picture_id)
+        by_snap.setdefault(row.snap_id, {})[row.camera] = Shot(
+            camera=row.camera,
+            state=row.state,
+            freshness=row.freshness,
+            elapsed_ms=row.elapsed_ms,
+            camera_ms=row.camera_ms,
+            warnings=tuple(row.warnings),
+            picture=picture.ref() if picture else None,
+            predictions=picture.predictions if picture else (),
+            error=ShotError(row.error_code, row.error_detail or "") if row.error_code else None,
+        )
+    return by_snap
+
+
+def _rows(connection: Connection, snap_id: str) -> Sequence[Row[Any]]:
+    return connection.execute(select(shots).where(shots.c.snap_id == snap_id)).all()
+
+
+def _values(shot: Shot) -> dict[str, Any]:
+    return {
+        "camera": shot.camera,
+        "state": shot.state,
+        "freshness": shot.freshness,
+        "elapsed_ms": shot.elapsed_ms,
+        "camera_ms": shot.camera_ms,
+        "warnings": list(shot.warnings),
+        "error_code": shot.error.code if shot.error else None,
+        "error_detail": shot.error.detail if shot.error else None,
+        "picture_id": shot.picture.id if shot.picture else None,
+    }
+
+
+def _merged(row: Row[Any], shot: Shot) -> dict[str, Any]:
+    values = _values(shot)
+    del values["camera"]
+    if RANK[row.state] >= RANK[shot.state]:
+        for name in ("state", "error_code", "error_detail"):
+            values[name] = getattr(row, name)
+    values["elapsed_ms"] = {**row.elapsed_ms, **shot.elapsed_ms}
+    values["camera_ms"] = {**row.camera_ms, **shot.camera_ms}
+    values["warnings"] = list(dict.fromkeys([*row.warnings, *shot.warnings]))
+    values["freshness"] = shot.freshness or row.freshness
+    values["picture_id"] = values["picture_id"] or row.picture_id
+    return values

@@ -1,0 +1,135 @@
+"""Cameras and their numbered slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from objectclassification.errors import NotFound
+from objectclassification.store.tables import cameras, snippets
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRow:
+    """A camera as it is stored."""
+
+    name: str
+    snippet: int
+    groups: tuple[str, ...] = ()
+    source: str = ""
+    agent: str = ""
+    version: str = ""
+    last_seen_at: float | None = None
+    sleeps_until_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A snippet: its number, its camera, its newest picture."""
+
+    number: int
+    camera: str | None
+    picture_id: str | None
+
+
+def register(
+    connection: Connection,
+    name: str,
+    *,
+    at: float,
+    groups: tuple[str, ...] = (),
+    source: str = "",
+    agent: str = "",
+    version: str = "",
+) -> int:
+    """Notes a camera and gives it a slot: the first that has no camera, else a new one.
+
+    Returns:
+        The slot's number.
+    """
+    about = {"groups": list(groups), "source": source, "agent": agent, "version": version}
+    update = cameras.update().where(cameras.c.name == name)
+    if connection.execute(update.values(**about, last_seen_at=at)).rowcount == 0:
+        connection.execute(
+            cameras.insert().values(name=name, **about, first_seen_at=at, last_seen_at=at)
+        )
+    return _slot_of(connection, name)
+
+
+def reserve(connection: Connection, name: str, *, at: float) -> int:
+    """Gives a camera that was never here its slot, so that it is known before it first connects."""
+    known = connection.execute(select(cameras.c.name).where(cameras.c.name == name)).first()
+    if known is None:
+        connection.execute(
+            cameras.insert().values(
+                name=name, groups=[], source="", agent="", version="", first_seen_at=at
+            )
+        )
+    return _slot_of(connection, name)
+
+
+def seen(connection: Connection, name: str, *, at: float, sleeps_until_at: float | None) -> None:
+    """Notes when a camera was last here, and until when it sleeps."""
+    connection.execute(
+        cameras.update()
+        .where(cameras.c.name == name)
+        .values(last_seen_at=at, sleeps_until_at=sleeps_until_at)
+    )
+
+
+def all_cameras(connection: Connection) -> list[CameraRow]:
+    """Every known camera, by name."""
+    query = (
+        select(cameras, snippets.c.number)
+        .join(snippets, snippets.c.camera == cameras.c.name)
+        .order_by(cameras.c.name)
+    )
+    return [
+        CameraRow(
+            name=row.name,
+            snippet=row.number,
+            groups=tuple(row.groups),
+            source=row.source,
+            agent=row.agent,
+            version=row.version,
+            last_seen_at=row.last_seen_at,
+            sleeps_until_at=row.sleeps_until_at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def slot(connection: Connection, number: int) -> Slot:
+    """Returns the slot of that number.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = connection.execute(select(snippets).where(snippets.c.number == number)).first()
+    if row is None:
+        raise NotFound(f"no snippet {number}: each camera gets one when it first connects")
+    return Slot(row.number, row.camera, row.picture_id)
+
+
+def all_slots(connection: Connection) -> list[Slot]:
+    """Every slot, by number."""
+    rows = connection.execute(select(snippets).order_by(snippets.c.number))
+    return [Slot(row.number, row.camera, row.picture_id) for row in rows]
+
+
+def _slot_of(connection: Connection, name: str) -> int:
+    number = connection.execute(
+        select(snippets.c.number).where(snippets.c.camera == name)
+    ).scalar_one_or_none()
+    if number is not None:
+        return int(number)
+    free = connection.execute(
+        select(func.min(snippets.c.number)).where(snippets.c.camera.is_(None))
+    ).scalar_one()
+    if free is not None:
+        connection.execute(snippets.update().where(snippets.c.number == free).values(camera=name))
+        return int(free)
+    highest = connection.execute(select(func.max(snippets.c.number))).scalar_one()
+    connection.execute(snippets.insert().values(number=highest + 1, camera=name))
+    return int(highest) + 1

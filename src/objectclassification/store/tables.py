@@ -1,0 +1,188 @@
+"""The tables, and nothing else.
+
+Ids are UUIDv7 text, made by whoever makes the row, so that no table needs a coordinator and ``id``
+sorts by time. Columns that end in ``_at`` hold seconds since the epoch, UTC. Only types that SQLite
+and PostgreSQL share are used. Changes go through ``migrations/``; a test compares both.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+snippets = Table(
+    "snippets",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # None for slot 1 until the first camera takes it.
+    Column("camera", String(64), unique=True),
+    Column("picture_id", String(36)),
+)
+
+cameras = Table(
+    "cameras",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("groups", JSON, nullable=False),
+    Column("source", String(256), nullable=False),
+    Column("agent", String(256), nullable=False),
+    Column("version", String(256), nullable=False),
+    Column("first_seen_at", Float, nullable=False),
+    Column("last_seen_at", Float),
+    Column("sleeps_until_at", Float),
+)
+
+snaps = Table(
+    "snaps",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("origin", String(16), nullable=False),
+    # The server that holds the snap while it is open.
+    Column("server", String(36), nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("to", JSON, nullable=False),
+    Column("targets", JSON, nullable=False),
+    Column("until", String(16), nullable=False),
+    Column("deadline_s", Float, nullable=False),
+    Column("context", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("accepted_at", Float, nullable=False, index=True),
+    Column("ended_at", Float, index=True),
+    Column("answered", Integer),
+    Column("failed", Integer),
+    Column("missing", Integer),
+    Column("elapsed_ms", Float),
+)
+
+snap_context = Table(
+    "snap_context",
+    metadata,
+    Column("snap_id", ForeignKey("snaps.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(256), primary_key=True),
+    Column("value", String(2048), nullable=False),
+    Index(None, "key", "value"),
+)
+
+shots = Table(
+    "shots",
+    metadata,
+    # No foreign key: a camera's own shot may be uploaded before the hub has stored its snap.
+    Column("snap_id", String(64), primary_key=True),
+    Column("camera", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("freshness", String(16)),
+    Column("elapsed_ms", JSON, nullable=False),
+    Column("camera_ms", JSON, nullable=False),
+    Column("warnings", JSON, nullable=False),
+    Column("error_code", String(32)),
+    Column("error_detail", String(256)),
+    Column("picture_id", String(36)),
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("snippet", ForeignKey("snippets.number"), nullable=False),
+    Column("camera", String(64)),
+    Column("snap_id", String(64)),
+    Column("received_at", Float, nullable=False, index=True),
+    Column("captured_at", Float, nullable=False),
+    # Where captured_at comes from: ``age`` (the camera said how old it was) or ``arrival``.
+    Column("captured_from", String(16), nullable=False),
+    # None when it comes from the arrival: it may be any age.
+    Column("captured_uncertainty_ms", Float),
+    Column("best_label", String(256)),
+    Column("best_score", Float),
+    Index(None, "camera", "id"),
+    Index(None, "snap_id", "camera"),
+    Index(None, "best_label", "id"),
+)
+
+renditions = Table(
+    "renditions",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), nullable=False),
+    Column("snippet", Integer, nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("media_type", String(32), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("idempotency_key", String(256)),
+    UniqueConstraint("picture_id", "name"),
+    UniqueConstraint("snippet", "idempotency_key"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column(
+        "picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), nullable=False, unique=True
+    ),
+    Column("rendition_id", String(36), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("worker", String(64)),
+    Column("lease_until_at", Float),
+    Column("error", Text),
+    Index(None, "state", "id"),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    Column("rank", Integer, primary_key=True, autoincrement=False),
+    Column("label", String(256), nullable=False),
+    Column("score", Float, nullable=False),
+    Column("box", JSON(none_as_null=True)),
+    Column("model_id", String(256), nullable=False),
+    Column("model_sha256", String(64), nullable=False),
+    Index(None, "label", "picture_id"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    Column("model_sha256", String(64), primary_key=True),
+    # float16, little endian, as many as the model's last layer has.
+    Column("vector", LargeBinary, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("cameras", JSON, nullable=False),
+    Column("name", String(256), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("revoked_at", Float),
+)

@@ -1,0 +1,170 @@
+"""What a PUT writes, in one transaction: picture, rendition, job, slot and the shot's state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+from uuid_utils import uuid7
+
+from objectclassification.errors import KeyReused
+from objectclassification.receipts import Picture, Shot
+from objectclassification.store import pictures as reading
+from objectclassification.store import snaps, snippets
+from objectclassification.store.tables import jobs, pictures, renditions
+from objectclassification.store.tables import snippets as slots
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A rendition whose blob is durable.
+
+    Attributes:
+        id: the rendition's id, the blob's key.
+        snippet: the slot.
+        snap: the snap it answers, or None.
+        name: ``full``, ``thumbnail``, …
+        sha256: hash of the bytes, hexadecimal.
+        size_bytes: their number.
+        media_type: for example ``image/jpeg``.
+        width: pixels.
+        height: pixels.
+        idempotency_key: the sender's, or None.
+        received_at: when it arrived, seconds since the epoch.
+        age_ms: how old it was then by the camera's clock, or None.
+        uncertainty_ms: of that age, or None when it is unknown.
+    """
+
+    id: str
+    snippet: int
+    snap: str | None
+    name: str
+    sha256: str
+    size_bytes: int
+    media_type: str
+    width: int
+    height: int
+    idempotency_key: str | None
+    received_at: float
+    age_ms: float | None
+    uncertainty_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an upload.
+
+    Attributes:
+        picture: the picture it is part of.
+        new: False when the same upload was taken before; its blob is not needed then.
+        picture_is_new: False when it joined a picture that was there already.
+    """
+
+    picture: Picture
+    new: bool
+    picture_is_new: bool
+
+
+def take(connection: Connection, upload: Upload) -> Taken:
+    """Writes an upload's rows.
+
+    Raises:
+        NotFound: the slot does not exist.
+        KeyReused: the key was used with other bytes.
+    """
+    slot = snippets.slot(connection, upload.snippet)
+    before = _same_key(connection, upload)
+    if before is not None:
+        return Taken(reading.get(connection, before), new=False, picture_is_new=False)
+    picture_id = _joined(connection, upload, slot.camera)
+    is_new = picture_id is None
+    if picture_id is None:
+        picture_id = _new_picture(connection, upload, slot)
+    connection.execute(
+        renditions.insert().values(
+            id=upload.id,
+            picture_id=picture_id,
+            snippet=upload.snippet,
+            name=upload.name,
+            sha256=upload.sha256,
+            size_bytes=upload.size_bytes,
+            media_type=upload.media_type,
+            width=upload.width,
+            height=upload.height,
+            idempotency_key=upload.idempotency_key,
+        )
+    )
+    if is_new:
+        connection.execute(
+            jobs.insert().values(
+                id=str(uuid7()),
+                picture_id=picture_id,
+                rendition_id=upload.id,
+                state="queued",
+                attempts=0,
+            )
+        )
+    picture = reading.get(connection, picture_id)
+    if upload.snap is not None and slot.camera is not None:
+        shot = Shot(camera=slot.camera, state="uploaded", picture=picture.ref())
+        snaps.save_shots(connection, upload.snap, [shot])
+    return Taken(picture, new=True, picture_is_new=is_new)
+
+
+def _same_key(connection: Connection, upload: Upload) -> str | None:
+    """The picture an earlier upload with the same key went to."""
+    if upload.idempotency_key is None:
+        return None
+    row = connection.execute(
+        select(renditions.c.picture_id, renditions.c.sha256).where(
+            renditions.c.snippet == upload.snippet,
+            renditions.c.idempotency_key == upload.idempotency_key,
+        )
+    ).first()
+    if row is None:
+        return None
+    if row.sha256 != upload.sha256:
+        raise KeyReused("this Idempotency-Key was used with other bytes: make a new key")
+    return str(row.picture_id)
+
+
+def _joined(connection: Connection, upload: Upload, camera: str | None) -> str | None:
+    """The picture of the same shot that still lacks this rendition."""
+    if upload.snap is None or camera is None:
+        return None
+    has_it = select(renditions.c.picture_id).where(renditions.c.name == upload.name)
+    row = connection.execute(
+        select(pictures.c.id)
+        .where(
+            pictures.c.snap_id == upload.snap,
+            pictures.c.camera == camera,
+            pictures.c.id.not_in(has_it),
+        )
+        .order_by(pictures.c.id.desc())
+    ).first()
+    return None if row is None else str(row.id)
+
+
+def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) -> str:
+    picture_id = str(uuid7())
+    captured_at = upload.received_at - (upload.age_ms or 0) / 1000
+    connection.execute(
+        pictures.insert().values(
+            id=picture_id,
+            snippet=slot.number,
+            camera=slot.camera,
+            snap_id=upload.snap,
+            received_at=upload.received_at,
+            captured_at=captured_at,
+            captured_from="arrival" if upload.age_ms is None else "age",
+            captured_uncertainty_ms=upload.uncertainty_ms,
+        )
+    )
+    newest = connection.execute(
+        select(pictures.c.captured_at).where(pictures.c.id == slot.picture_id)
+    ).scalar_one_or_none()
+    if newest is None or captured_at >= newest:  # a late one never replaces a newer picture
+        connection.execute(
+            slots.update().where(slots.c.number == slot.number).values(picture_id=picture_id)
+        )
+    return picture_id

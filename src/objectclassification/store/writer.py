@@ -1,0 +1,195 @@
+"""The database: one writing thread with group commit, a few reading ones.
+
+Everything that only SQLite speaks is in this file: its pragmas, ``BEGIN IMMEDIATE`` and how a full
+disk looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from objectclassification.errors import DataFolderUnusable, StoreError
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+MOST_IN_A_COMMIT = 256
+MOST_WAITING = 10_000
+READERS = 4
+
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """A SQLite database in WAL mode.
+
+    Writes are functions of a connection. They run one after the other on one thread; all that wait
+    when the thread is free share one transaction, each in a savepoint of its own, so that one that
+    fails takes no other with it. A write has happened when :meth:`write` returns: the commit is on
+    the disk (``synchronous=FULL``).
+
+    Args:
+        file: the database file; its folder must exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._engine = _engine(file, "BEGIN IMMEDIATE")
+        self._read_engine = _engine(file, "BEGIN")
+        self._waiting: queue.Queue[tuple[Work[Any], Future[Any]] | None] = queue.Queue(MOST_WAITING)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+        self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
+        self._closed = False
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations, before :meth:`start`."""
+        return self._engine
+
+    def start(self) -> None:
+        """Starts the writing thread."""
+        self._thread.start()
+
+    async def write(self, work: Work[T]) -> T:
+        """Runs ``work`` in a transaction and returns when it is durable.
+
+        Raises:
+            StoreError: the database refused, or too much is waiting. Errors of ours that ``work``
+                raises pass through, and its changes are undone.
+        """
+        if self._closed:
+            raise StoreError("the database is closed")
+        future: Future[T] = Future()
+        try:
+            self._waiting.put_nowait((work, future))
+        except queue.Full as exc:
+            raise StoreError(f"{MOST_WAITING} writes are waiting: the disk is too slow") from exc
+        return await asyncio.wrap_future(future)
+
+    async def read(self, work: Work[T]) -> T:
+        """Runs ``work`` on a reading thread, in a snapshot of its own.
+
+        Raises:
+            StoreError: the database refused.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    def close(self) -> None:
+        """Finishes what waits, then closes. Blocks until then."""
+        if not self._closed:
+            self._closed = True
+            if self._thread.is_alive():
+                self._waiting.put(None)
+                self._thread.join()
+            self._readers.shutdown()
+            self._engine.dispose()
+            self._read_engine.dispose()
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            with self._read_engine.begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as exc:
+            raise StoreError(f"the database cannot be read: {_reason(exc)}") from exc
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            while len(batch) < MOST_IN_A_COMMIT and batch[-1] is not None:
+                try:
+                    batch.append(self._waiting.get_nowait())
+                except queue.Empty:
+                    break
+            self._commit([item for item in batch if item is not None])
+            if batch[-1] is None:
+                return
+
+    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+        if not batch:
+            return
+        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        try:
+            with self._engine.begin() as connection:
+                for work, future in batch:
+                    results.append((future, *_in_savepoint(connection, work)))
+        except SQLAlchemyError as exc:
+            log.error("commit failed", writes=len(batch), reason=_reason(exc))
+            error = StoreError(f"the database cannot be written: {_reason(exc)}")
+            error.__cause__ = exc
+            results = [(future, None, error) for _, future in batch]
+        for future, value, failure in results:
+            if not future.set_running_or_notify_cancel():
+                continue
+            if failure is None:
+                future.set_result(value)
+            else:
+                future.set_exception(failure)
+
+
+def open_database(file: Path) -> Database:
+    """Opens or makes the database file.
+
+    Raises:
+        DataFolderUnusable: it cannot be written, or is no database.
+    """
+    database = Database(file)
+    try:
+        with database.engine.begin():
+            pass
+    except SQLAlchemyError as exc:
+        database.close()
+        raise DataFolderUnusable(f"cannot use {file}: {_reason(exc)}", path=str(file)) from exc
+    return database
+
+
+def _in_savepoint(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
+    try:
+        with connection.begin_nested():
+            return work(connection), None
+    except SQLAlchemyError as exc:
+        if connection.invalidated or _no_transaction(connection):
+            raise
+        error = StoreError(f"the database refused: {_reason(exc)}")
+        error.__cause__ = exc
+        return None, error
+    except Exception as exc:  # noqa: BLE001 - it is the caller's, who gets it from write()
+        return None, exc
+
+
+def _no_transaction(connection: Connection) -> bool:
+    """Whether SQLite undid the whole transaction by itself, as it does when the disk is full."""
+    raw = connection.connection.dbapi_connection
+    return isinstance(raw, sqlite3.Connection) and not raw.in_transaction
+
+
+def _engine(file: Path, begin: str) -> Engine:
+    engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": 10.0})
+
+    @event.listens_for(engine, "connect")
+    def connected(raw: sqlite3.Connection, record: object) -> None:
+        raw.isolation_level = None  # the driver must not begin transactions behind our back
+        cursor = raw.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def began(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _reason(exc: SQLAlchemyError) -> str:
+    return str(exc.orig) if isinstance(exc, DBAPIError) else str(exc).splitlines()[0]

@@ -1,0 +1,50 @@
+"""The page: server-rendered, for reading; what a person sees who opens the server's address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import jinja2
+from fastapi import Depends, FastAPI, Request
+from starlette.responses import HTMLResponse, Response
+
+from objectclassification import __version__
+from objectclassification.api.access import Used, identity_of, token_of
+from objectclassification.api.cameras import list_cameras
+from objectclassification.auth import Identity
+
+_templates = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+)
+_POLICY = "default-src 'none'; img-src 'self'; style-src 'self'; frame-ancestors 'none'"
+
+
+def install(app: FastAPI) -> None:
+    """Adds the page to the app."""
+    app.get("/", include_in_schema=False)(cameras)
+    app.get("/style.css", include_in_schema=False)(style)
+
+
+async def cameras(
+    request: Request, parts: Used, identity: Annotated[Identity, Depends(identity_of)]
+) -> Response:
+    """Every camera with its newest picture and what is on it."""
+    identity.require("read")
+    token = token_of(request)
+    page = _templates.get_template("cameras.html").render(
+        cameras=await list_cameras(parts),
+        # Links carry the token the page was opened with: there are no sessions yet.
+        key=f"?token={quote(token)}" if token else "",
+        version=__version__,
+    )
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+async def style() -> Response:
+    """The style sheet."""
+    text = _templates.get_template("style.css").render()
+    return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=300"})

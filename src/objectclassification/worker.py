@@ -1,0 +1,183 @@
+"""The job loop: lease a job, hand its picture to a child process, store, publish."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from uuid_utils import uuid7
+
+from objectclassification.bus import (
+    Bus,
+    ClassificationFailed,
+    Message,
+    PictureClassified,
+    PictureUploaded,
+)
+from objectclassification.classification.outcome import Outcome
+from objectclassification.errors import (
+    ChildDied,
+    ImageError,
+    ModelError,
+    NotFound,
+    ObjectClassificationError,
+    StoreError,
+)
+from objectclassification.messages import failure
+from objectclassification.receipts import Model, Prediction
+from objectclassification.store import jobs
+from objectclassification.store.blobs import Blobs
+from objectclassification.store.writer import Database
+
+POLL_S = 5.0
+"""Jobs of other processes, and leases that ran out, are found by looking; our own wake us."""
+RETRY_S = 1.0
+"""The pause after the database failed."""
+MOST_LEASES = 5
+"""A picture whose worker was killed this often is given up: it may be what kills the machine."""
+
+log = structlog.get_logger(__name__)
+
+
+class Pool(Protocol):
+    """Child processes that classify; :class:`ClassifierPool` is one."""
+
+    @property
+    def size(self) -> int:
+        """How many work at the same time."""
+
+    async def classify(self, path: Path, *, thumbnail: bool) -> Outcome:
+        """Classifies one picture; ImageError, ModelError or ChildDied."""
+
+
+class Worker:
+    """Works jobs off, as many at a time as the pool has children.
+
+    Args:
+        database: the jobs.
+        blobs: the pictures.
+        pool: who classifies.
+        bus: to say what came of it.
+        name: of this worker, in leases; the same after a restart.
+        lease_s: after this another worker may take a job over.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        pool: Pool,
+        bus: Bus,
+        *,
+        name: str,
+        lease_s: float,
+    ) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._pool = pool
+        self._bus = bus
+        self._name = name
+        self._lease_s = lease_s
+        self._work = asyncio.Event()
+
+    def wake(self, message: Message) -> None:
+        """Looks for jobs now; subscribe it to the bus."""
+        if isinstance(message, PictureUploaded):
+            self._work.set()
+
+    async def run(self) -> None:
+        """Works until it is cancelled; a job under way is put back then."""
+        freed = await self._database.write(lambda c: jobs.recover(c, self._name))
+        if freed:
+            log.info("jobs of a killed worker are done again", jobs=freed)
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(self._pool.size):
+                lanes.create_task(self._lane())
+
+    async def _lane(self) -> None:
+        while True:
+            self._work.clear()
+            try:
+                job = await self._lease()
+                if job is not None:
+                    await self._do(job)
+                    continue
+            except StoreError as exc:
+                log.error("the job loop waits for the database", detail=exc.detail)
+                await asyncio.sleep(RETRY_S)
+                continue
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+
+    async def _lease(self) -> jobs.Job | None:
+        now = time.time()
+        return await self._database.write(
+            lambda c: jobs.lease(c, self._name, now=now, lease_s=self._lease_s)
+        )
+
+    async def _do(self, job: jobs.Job) -> None:
+        try:
+            outcome = await self._classify(job)
+        except asyncio.CancelledError:
+            await self._database.write(lambda c: jobs.put_back(c, job, self._name))
+            raise
+        except (ImageError, ModelError, NotFound, ChildDied) as exc:
+            await self._give_up(job, exc)
+        else:
+            await self._finish(job, outcome)
+
+    async def _classify(self, job: jobs.Job) -> Outcome:
+        if job.attempts > MOST_LEASES:
+            raise ChildDied("the server was killed each time it tried this picture")
+        path = self._blobs.path(job.blob_key)
+        if not path.is_file():
+            raise NotFound("the picture's file is gone")
+        for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
+            try:
+                return await self._pool.classify(path, thumbnail=not job.has_thumbnail)
+            except ChildDied as exc:
+                log.warning("a classifying child died", picture=job.picture_id, why=exc.detail)
+                if attempt == jobs.MOST_ATTEMPTS:
+                    raise
+        raise AssertionError("unreachable")
+
+    async def _finish(self, job: jobs.Job, outcome: Outcome) -> None:
+        thumbnail = await self._keep_thumbnail(outcome)
+        result = jobs.Result(
+            predictions=outcome.predictions,
+            model=Model(outcome.model_id, outcome.model_sha256),
+            embedding=outcome.embedding,
+            thumbnail=thumbnail,
+        )
+        if not await self._database.write(lambda c: jobs.finish(c, job, self._name, result)):
+            if thumbnail is not None:
+                self._blobs.delete(thumbnail.id)
+            return
+        found: tuple[Prediction, ...] = tuple(result.predictions)
+        self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
+
+    async def _keep_thumbnail(self, outcome: Outcome) -> jobs.Thumbnail | None:
+        made = outcome.thumbnail
+        if made is None:
+            return None
+        key = str(uuid7())
+        try:
+            sha256 = await asyncio.to_thread(self._blobs.put, key, made.content)
+        except OSError as exc:  # a full disk must not cost the labels
+            log.error("a thumbnail cannot be written", reason=exc.strerror)
+            return None
+        return jobs.Thumbnail(key, sha256, len(made.content), made.width, made.height)
+
+    async def _give_up(self, job: jobs.Job, exc: ObjectClassificationError) -> None:
+        error = failure("classify_failed", exc.detail)
+        log.warning("a picture cannot be classified", picture=job.picture_id, why=exc.detail)
+        if await self._database.write(lambda c: jobs.give_up(c, job, self._name, error)):
+            self._bus.publish(
+                ClassificationFailed(job.picture_id, job.camera, job.snap, error.detail)
+            )

@@ -1,0 +1,1 @@
+"""Real cameras for the tests: RTSP by GStreamer, MJPEG by FFmpeg, stills by a small HTTP server."""

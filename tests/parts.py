@@ -1,0 +1,42 @@
+"""Parts that some tests need beyond Python packages.
+
+Where one is missing the test is left out with the reason, unless every part is required, as in CI:
+there a missing part fails, so that a green run never hides a hole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+REQUIRED = os.environ.get("OBJECTCLASSIFICATION_TEST_REQUIRE") == "1"
+
+
+def _gst_rtsp() -> bool:
+    code = (
+        "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0');"
+        "from gi.repository import Gst, GstRtspServer; Gst.init(None);"
+        "import sys; sys.exit(not Gst.ElementFactory.find('x264enc'))"
+    )
+    return subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True).returncode == 0
+
+
+_PARTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg"),
+    "gst-rtsp": (_gst_rtsp, "python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly"),
+}
+
+
+def require(part: str) -> None:
+    """Leaves the calling test out, or fails it in CI, when the part is missing."""
+    there, packages = _PARTS[part]
+    if there():
+        return
+    reason = f"needs Debian's {packages}: run `make test` as root, or install them"
+    if REQUIRED:
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,45 @@
+"""``objectclassification classify`` as a person or a script runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.photographs import COFFEE, ROCKET
+
+
+def classify(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "objectclassification", "classify", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_json_has_the_promised_shape() -> None:
+    run = classify("--json", COFFEE, ROCKET)
+    assert run.returncode == 0, run.stderr
+    first, second = json.loads(run.stdout)
+    assert first.keys() == {"file", "predictions", "model", "elapsed_ms"}
+    assert first["file"] == str(COFFEE)
+    assert first["model"] == "efficientnet-lite0-int8"
+    assert first["predictions"][0].keys() == {"label", "score"}
+    assert first["predictions"][0]["label"] == "espresso"
+    assert 0 < first["elapsed_ms"]
+    assert second["file"] == str(ROCKET)
+
+
+def test_a_bad_file_is_one_line_and_the_others_still_print(tmp_path: Path) -> None:
+    bad, missing = tmp_path / "bad.png", tmp_path / "missing.png"
+    bad.write_bytes(b"hello")
+    run = classify(bad, COFFEE, missing)
+    assert run.returncode == 1
+    assert "espresso" in run.stdout
+    lines = run.stderr.splitlines()
+    assert [line for line in lines if str(bad) in line and "not a PNG" in line]
+    assert [line for line in lines if str(missing) in line and "No such file" in line]
+    assert len(lines) == 2
+
+
+def test_json_of_bad_files_only_is_an_empty_list(tmp_path: Path) -> None:
+    run = classify("--json", tmp_path / "missing.png")
+    assert (run.returncode, json.loads(run.stdout)) == (1, [])

@@ -1,0 +1,216 @@
+"""Picture files: what is taken, what is refused, and that pixels come out as a person sees them."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+
+from objectclassification.classification import images
+from objectclassification.errors import ImageError, NotAnImage, TooManyPixels, Undecodable
+from tests.photographs import COFFEE
+
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photograph(size: tuple[int, int]) -> Image.Image:
+    with Image.open(COFFEE) as image:
+        return image.convert("RGB").resize(size)
+
+
+def png_header(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 10) + b"IDAT" + bytes(14)
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    small = encoded(Image.new("RGB", (8, 8)), "JPEG")
+    size = small.index(b"\xff\xc0") + 5  # after SOF0's marker, length and precision
+    return small[:size] + struct.pack(">HH", height, width) + small[size + 4 :]
+
+
+def webp_header(width: int, height: int) -> bytes:
+    canvas = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    chunk = b"VP8X" + struct.pack("<II", 10, 0) + canvas
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk
+
+
+@pytest.mark.parametrize(("kind", "media_type"), FORMATS.items())
+def test_probe_reads_type_and_size(kind: str, media_type: str, tmp_path: Path) -> None:
+    content = encoded(photograph((123, 45)), kind)
+    path = tmp_path / "picture"
+    path.write_bytes(content)
+    expected = images.ImageInfo(media_type, 123, 45)
+    assert images.probe(content) == expected
+    assert images.probe(path) == expected
+
+
+@pytest.mark.parametrize(
+    "options", [{"lossless": True}, {"lossless": False}, {"exif": b"Exif\0\0"}]
+)
+def test_probe_reads_every_kind_of_webp(options: dict[str, object]) -> None:
+    content = encoded(photograph((123, 45)), "WEBP", **options)
+    assert images.probe(content) == images.ImageInfo("image/webp", 123, 45)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello",
+        b"<svg/>",
+        encoded(Image.new("RGB", (8, 8)), "GIF"),
+        encoded(Image.new("RGB", (8, 8)), "BMP"),
+    ],
+    ids=["empty", "text", "svg", "gif", "bmp"],
+)
+def test_other_files_are_not_images(content: bytes) -> None:
+    with pytest.raises(NotAnImage):
+        images.probe(content)
+    with pytest.raises(NotAnImage):
+        images.decode(content, min_short=256)
+
+
+@pytest.mark.parametrize("make", [png_header, jpeg_header, webp_header])
+def test_a_bomb_is_refused_by_its_header(make: object) -> None:
+    assert callable(make)
+    side = 16_000 if make is webp_header else 60_000
+    bomb = make(side, side)
+    for read in (images.probe, images.thumbnail):
+        with pytest.raises(TooManyPixels) as caught:
+            read(bomb)
+        assert (caught.value.width, caught.value.height) == (side, side)
+        assert caught.value.limit == images.MAX_PIXELS
+
+
+def test_the_pixel_limit_is_the_callers() -> None:
+    content = encoded(Image.new("RGB", (100, 100)), "PNG")
+    assert images.probe(content, max_pixels=10_000).width == 100
+    with pytest.raises(TooManyPixels):
+        images.probe(content, max_pixels=9_999)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+def test_a_truncated_picture_is_undecodable(kind: str, share: float) -> None:
+    content = encoded(photograph((300, 200)), kind)
+    with pytest.raises(Undecodable):
+        images.decode(content[: int(len(content) * share)], min_short=256)
+
+
+SMALL = {kind: encoded(photograph((48, 32)), kind) for kind in FORMATS}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(sorted(FORMATS)),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=8),
+)
+def test_any_damage_is_a_picture_or_an_image_error(
+    kind: str, damage: list[tuple[int, int]]
+) -> None:
+    content = bytearray(SMALL[kind])
+    for position, value in damage:
+        content[position % len(content)] = value
+    for read in (images.probe, images.thumbnail):
+        try:
+            read(bytes(content))
+        except ImageError:
+            pass  # any other exception fails the test
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_orientation_is_honoured(orientation: int, kind: str) -> None:
+    upright = Image.new("RGB", (640, 480), "red")
+    upright.paste("green", (320, 0, 640, 240))
+    upright.paste("blue", (0, 240, 320, 480))
+    upright.paste("white", (320, 240, 640, 480))
+    turn = images._UPRIGHT.get(orientation)
+    stored = upright
+    if turn is not None:
+        back = {
+            Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
+            Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
+        }
+        stored = upright.transpose(back.get(turn, turn))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = encoded(stored, kind, exif=exif)
+
+    decoded, info = images.decode(content, min_short=256)
+    assert (info.width, info.height) == stored.size
+    assert decoded.width > decoded.height
+    with Image.open(io.BytesIO(images.thumbnail(content))) as thumbnail:
+        assert thumbnail.size == (320, 240)
+        assert not thumbnail.getexif()
+        for image in (decoded, thumbnail.convert("RGB")):
+            quarters = image.resize((2, 2), Image.Resampling.BOX)
+            corners = np.asarray(quarters).reshape(4, 3).astype(int)
+            expected = np.asarray([(255, 0, 0), (0, 128, 0), (0, 0, 255), (255, 255, 255)])
+            assert np.abs(corners - expected).max() < 12
+
+
+TRANSPARENT = Image.new("RGBA", (300, 300), (200, 0, 0, 0))
+HALF = Image.new("LA", (300, 300), (0, 128))
+PALETTE = Image.new("P", (300, 300), 1)
+PALETTE.putpalette([0, 0, 0, 200, 0, 0])
+SIXTEEN_BITS = Image.fromarray(np.full((300, 300), 0x8000, np.uint16))
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (encoded(TRANSPARENT, "PNG"), (255, 255, 255)),
+        (encoded(TRANSPARENT, "WEBP", lossless=True), (255, 255, 255)),
+        (encoded(HALF, "PNG"), (127, 127, 127)),
+        (encoded(PALETTE, "PNG", transparency=1), (255, 255, 255)),
+        (encoded(SIXTEEN_BITS, "PNG"), (128, 128, 128)),
+        (encoded(Image.new("1", (300, 300), 1), "PNG"), (255, 255, 255)),
+        (encoded(Image.new("L", (300, 300), 77), "JPEG"), (77, 77, 77)),
+        (encoded(Image.new("CMYK", (300, 300), (0, 255, 255, 0)), "JPEG"), (255, 0, 0)),
+    ],
+    ids=["rgba", "webp", "half", "palette", "16 bits", "1 bit", "grey", "cmyk"],
+)
+def test_every_kind_of_pixel_becomes_rgb(content: bytes, expected: tuple[int, int, int]) -> None:
+    image, _ = images.decode(content, min_short=256)
+    assert image.mode == "RGB"
+    pixel = np.asarray(image)[150, 150].astype(int)
+    assert np.abs(pixel - expected).max() <= 2
+
+
+def test_a_large_jpeg_is_decoded_reduced_but_never_below_what_is_asked() -> None:
+    content = encoded(photograph((1920, 1080)), "JPEG")
+    assert images.decode(content, min_short=256)[0].size == (480, 270)
+    assert images.decode(content, min_short=256, min_long=481)[0].size == (960, 540)
+    assert images.decode(content, min_short=2000)[0].size == (1920, 1080)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((1920, 1080), (320, 180)),
+        ((1080, 1920), (180, 320)),
+        ((64, 48), (64, 48)),
+        ((2000, 1), (320, 1)),
+    ],
+)
+def test_thumbnail_keeps_the_shape_and_never_enlarges(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    content = images.thumbnail(encoded(photograph(size), "JPEG"))
+    assert images.probe(content) == images.ImageInfo("image/jpeg", *expected)
