@@ -22,6 +22,7 @@ from objectclassification.api.parts import Parts
 from objectclassification.auth import TokenRecord, Tokens, hash_token, new_token
 from objectclassification.bus import (
     Bus,
+    CameraReserved,
     ClassificationFailed,
     Message,
     PictureClassified,
@@ -98,7 +99,11 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         bus.subscribe(worker.wake)
         working = await stack.enter_async_context(_in_background(worker))
 
-        runner = HubRunner(Hub(), DatabaseRecorder(database, server), tokens)
+        recorder = DatabaseRecorder(database, server)
+        abandoned = await recorder.end_abandoned()
+        if abandoned:
+            log.warning("snaps of a killed server are ended", snaps=abandoned)
+        runner = HubRunner(Hub(), recorder, tokens)
         await runner.start()
         stack.push_async_callback(runner.stop)
         bus.subscribe(partial(_tell, runner))
@@ -107,7 +112,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         runner.subscribe(seen.watch)
 
         def online() -> frozenset[str]:
-            return frozenset(name for name, here in runner.cameras().items() if here.state == "online")
+            found = runner.cameras().items()
+            return frozenset(name for name, camera in found if camera.state == "online")
 
         metrics = Metrics(connected=lambda: len(online()))
         bus.subscribe(metrics.hear)
@@ -137,6 +143,9 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
 
 def _tell(runner: HubRunner, message: Message) -> None:
     """Brings a message of the bus to the hub: the event that closes the loop."""
+    if isinstance(message, CameraReserved):
+        runner.know(message.camera)
+        return
     snap, camera = message.snap, message.camera
     match message:
         case PictureUploaded():

@@ -47,7 +47,14 @@ class ClassificationFailed:
     detail: str
 
 
-Message = PictureUploaded | PictureClassified | ClassificationFailed
+@dataclass(frozen=True, slots=True)
+class CameraReserved:
+    """A camera has its name and its slot, and may never have connected yet."""
+
+    camera: str
+
+
+Message = PictureUploaded | PictureClassified | ClassificationFailed | CameraReserved
 Handler = Callable[[Message], None]
 
 

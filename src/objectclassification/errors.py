@@ -271,9 +271,10 @@ class UploadError(ObjectClassificationError):
 
 
 class UploadFailed(UploadError):
-    """The network or the server failed; the picture stays in the spool."""
+    """The network or the server failed, which may ask for ``wait_s``; the picture is kept."""
 
     retryable = True
+    wait_s: float | None = None
 
 
 class UploadRefused(UploadError):

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from objectclassification import __version__
-from objectclassification.bus import ClassificationFailed, Message, PictureClassified
+from objectclassification.bus import (
+    ClassificationFailed,
+    Message,
+    PictureClassified,
+    PictureUploaded,
+)
 from objectclassification.messages import Event
 
 _PREFIX = "objectclassification"
@@ -46,7 +51,7 @@ class Metrics:
             self._pictures.labels("classified").inc()
         elif isinstance(message, ClassificationFailed):
             self._pictures.labels("classify_failed").inc()
-        else:
+        elif isinstance(message, PictureUploaded):
             self._pictures.labels("uploaded").inc()
 
     def watch(self, event: Event) -> None:

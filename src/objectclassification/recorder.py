@@ -6,13 +6,14 @@ import asyncio
 import time
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import Connection
 
 from objectclassification.auth import Identity
 from objectclassification.errors import Conflict
 from objectclassification.hub.effects import Ended, NewSnap
-from objectclassification.messages import CameraOffer, CameraPlace, Event
-from objectclassification.receipts import Receipt, Shot
+from objectclassification.messages import CameraOffer, CameraPlace, Event, failure
+from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, tally
 from objectclassification.store import snaps, snippets
 from objectclassification.store.writer import Database
 
@@ -92,6 +93,24 @@ class DatabaseRecorder:
         """The shots as picture and job rows know them."""
         return tuple(await self._database.read(lambda c: snaps.stored_shots(c, snap_id)))
 
+    async def end_abandoned(self) -> int:
+        """Ends the snaps that were open when the server was killed; call it before any new one.
+
+        What the rows say of a shot stays; a shot that got nowhere in time fails as ``timeout``.
+
+        Returns:
+            How many there were.
+        """
+        now = time.time()
+
+        def work(connection: Connection) -> int:
+            abandoned = snaps.unended(connection, before=now)
+            for receipt in abandoned:
+                _end(connection, receipt, now)
+            return len(abandoned)
+
+        return await self._database.write(work)
+
     def _row(self, snap: NewSnap) -> snaps.NewSnap:
         return snaps.NewSnap(
             id=snap.id,
@@ -106,6 +125,23 @@ class DatabaseRecorder:
             options=snap.options,
             accepted_at=datetime.fromisoformat(snap.accepted_at).timestamp(),
         )
+
+
+def _end(connection: Connection, receipt: Receipt, now: float) -> None:
+    # By the wall clock: the one the snap was accepted by is gone with its process.
+    lasted_s = now - datetime.fromisoformat(receipt.accepted_at).timestamp()
+    elapsed_ms = round(max(0.0, lasted_s) * 1000, 1)
+    error = failure("timeout", "the server was killed before the shot came to its end")
+    shots = [_ended(shot, receipt.until, error) for shot in receipt.shots]
+    snaps.save_shots(connection, receipt.snap, shots)
+    counts = tally(shots, receipt.until)
+    snaps.end(connection, receipt.snap, counts=counts, elapsed_ms=elapsed_ms, at=now)
+
+
+def _ended(shot: Shot, until: Until, error: ShotError) -> Shot:
+    if shot.error is not None or RANK[shot.state] >= RANK[until]:
+        return shot
+    return msgspec.structs.replace(shot, state="failed", error=error)
 
 
 class PresenceRows:

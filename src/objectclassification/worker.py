@@ -155,9 +155,10 @@ class Worker:
             embedding=outcome.embedding,
             thumbnail=thumbnail,
         )
-        if not await self._database.write(lambda c: jobs.finish(c, job, self._name, result)):
-            if thumbnail is not None:
-                self._blobs.delete(thumbnail.id)
+        done = await self._database.write(lambda c: jobs.finish(c, job, self._name, result))
+        if thumbnail is not None and not done.with_thumbnail:
+            self._blobs.delete(thumbnail.id)
+        if not done.stored:
             return
         found: tuple[Prediction, ...] = tuple(result.predictions)
         self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))

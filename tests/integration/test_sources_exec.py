@@ -7,14 +7,18 @@ import shlex
 import signal
 import sys
 import time
+from base64 import b64encode
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from objectclassification.capture import Capture
 from objectclassification.errors import (
     CaptureError,
     ConfigurationError,
+    DarkFrame,
     SourceStalled,
     SourceUnavailable,
 )
@@ -102,6 +106,28 @@ def test_a_helper_may_prove_when_a_frame_was_exposed(tmp_path: Path) -> None:
             # Its frames are 0.2 s old when they come, so the answer takes longer than that.
             assert taken.taken_at > snapped_at
             assert time.monotonic() - snapped_at > 0.2
+
+
+DARK = """
+import base64
+black = base64.b64decode({black!r})
+for number in itertools.count():
+    out.write(black if number < {dark} else pictures[0]); out.flush()
+    time.sleep(1 / 30)
+"""
+
+
+@pytest.mark.parametrize("dark", [5, 10**6])
+def test_a_camera_gets_a_moment_to_show_something(tmp_path: Path, dark: int) -> None:
+    black = cv2.imencode(".jpg", np.zeros((240, 320, 3), np.uint8))[1].tobytes()
+    address = helper(tmp_path, DARK.format(black=b64encode(black), dark=dark))
+    with Capture(address, tmp_path / "x.jpg", latency_ms=0) as capture:
+        if dark == 5:
+            assert capture.take().data == jpeg(seed=0)
+        else:
+            with pytest.raises(DarkFrame):
+                capture.take()
+            assert not (tmp_path / "x.jpg").exists()
 
 
 def test_a_stream_that_dies_is_started_again(tmp_path: Path) -> None:

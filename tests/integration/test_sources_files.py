@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from objectclassification.capture import Capture
+from objectclassification.capture.device import holder_of
 from objectclassification.errors import (
     CaptureError,
     ConfigurationError,
@@ -48,7 +50,9 @@ def test_one_picture_as_the_seed_saves_it(
         taken = capture.take()
     saved = tmp_path / "opencv_frame_0.png"
     assert taken.path.resolve() == saved
-    assert np.array_equal(cv2.imread(str(saved)), cv2.imread(str(folder / "1.jpg")))
+    image, original = cv2.imread(str(saved)), cv2.imread(str(folder / "1.jpg"))
+    assert image is not None and original is not None
+    assert np.array_equal(image, original)
     assert taken.media_type == "image/png"
     assert not list(tmp_path.glob(".*.tmp"))
 
@@ -137,8 +141,22 @@ def test_no_such_device(
     assert capfd.readouterr() == ("", "")
 
 
+def test_who_holds_a_device(tmp_path: Path) -> None:
+    device = tmp_path / "video0"
+    device.touch()
+    assert holder_of(device) is None
+    with device.open() as file:
+        child = subprocess.Popen(["sleep", "60"], stdin=file)
+    try:
+        assert holder_of(device) == f"sleep (process {child.pid})"
+    finally:
+        child.kill()
+        child.wait()
+
+
 def test_a_device_that_is_no_camera(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with Capture("/dev/null", tmp_path / "x.png") as capture:
+    # Everything has /dev/null open; a terminal's other end nobody has.
+    with Capture("/dev/ptmx", tmp_path / "x.png") as capture:
         with pytest.raises(SourceUnavailable, match="cannot be opened"):
             capture.take()
     assert capfd.readouterr() == ("", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -109,6 +110,20 @@ def test_a_login_out_of_the_environment(tmp_path: Path, monkeypatch: pytest.Monk
             with pytest.raises(SourceUnavailable) as caught:
                 capture.take()
     assert "wrong" not in caught.value.detail
+
+
+def test_a_camera_that_never_answers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/main"
+        with Capture(address, tmp_path / "x.jpg") as capture:
+            with pytest.raises(SourceStalled, match=r"did not open in 0\.3 s"):
+                capture.take(timeout_s=0.3)
+            # It is still being opened, and keeps no other camera of this program from opening.
+            with (
+                rtsp_camera(tmp_path, "mjpeg") as good,
+                Capture(good.url, tmp_path / "y.jpg") as other,
+            ):
+                assert lead(good, other.take) > 0
 
 
 def test_nobody_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,11 @@ def test_an_array_of_another_shape_is_refused(
         classifier.classify(np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5000, 1), (1, 5000), (224, 224)])
+def test_any_size_can_be_classified(classifier: Classifier, size: tuple[int, int]) -> None:
+    assert len(classifier.classify(Image.new("RGB", size, "green")).predictions) == 5
+
+
 def test_errors_of_the_picture_come_through(classifier: Classifier, tmp_path: Path) -> None:
     with pytest.raises(NotAnImage):
         classifier.classify(b"hello")

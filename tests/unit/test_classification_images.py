@@ -133,6 +133,18 @@ def test_any_damage_is_a_picture_or_an_image_error(
             pass  # any other exception fails the test
 
 
+# What a camera did to the upright picture when it wrote this orientation (EXIF 2.32, table 6).
+STORED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_exif_orientation_is_honoured(orientation: int, kind: str) -> None:
@@ -140,14 +152,7 @@ def test_exif_orientation_is_honoured(orientation: int, kind: str) -> None:
     upright.paste("green", (320, 0, 640, 240))
     upright.paste("blue", (0, 240, 320, 480))
     upright.paste("white", (320, 240, 640, 480))
-    turn = images._UPRIGHT.get(orientation)
-    stored = upright
-    if turn is not None:
-        back = {
-            Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270,
-            Image.Transpose.ROTATE_270: Image.Transpose.ROTATE_90,
-        }
-        stored = upright.transpose(back.get(turn, turn))
+    stored = upright.transpose(STORED[orientation]) if orientation in STORED else upright
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     content = encoded(stored, kind, exif=exif)

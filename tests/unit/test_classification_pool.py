@@ -180,6 +180,17 @@ async def test_close_ends_busy_and_idle_children_and_leaves_no_zombie() -> None:
     await pool.close()
 
 
+async def test_close_while_a_child_starts_leaves_none() -> None:
+    before = set(psutil.Process().children())
+    pool = ClassifierPool(1)
+    starting = asyncio.create_task(pool.classify(COFFEE))
+    await asyncio.sleep(0)
+    await pool.close()
+    await asyncio.wait([starting])
+    assert pool.pids == ()
+    assert set(psutil.Process().children()) <= before
+
+
 async def test_a_corrupt_model_is_told_at_the_start(tmp_path: Path) -> None:
     corrupt = tmp_path / "corrupt.onnx"
     corrupt.write_bytes(b"not a model")

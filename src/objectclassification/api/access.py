@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import Depends, Request
@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from objectclassification.api.parts import Parts
 from objectclassification.auth import Identity, Right
-from objectclassification.config import is_loopback
-from objectclassification.errors import Forbidden, TooLarge
+from objectclassification.errors import Forbidden, TimedOut, TooLarge
+from objectclassification.hub.address import is_own_name
 
 MAX_JSON_BYTES = 65_536
 
@@ -34,7 +34,16 @@ def token_of(request: Request) -> str | None:
     return None
 
 
-def identity_of(request: Request) -> Identity:
+# The dependencies below are coroutines because FastAPI runs plain functions in a thread each: two
+# hops that a PUT would wait for.
+
+
+async def used_parts(request: Request) -> Parts:
+    """:func:`parts_of` as a dependency."""
+    return parts_of(request)
+
+
+async def identity_of(request: Request) -> Identity:
     """Who is calling.
 
     Raises:
@@ -43,31 +52,49 @@ def identity_of(request: Request) -> Identity:
     """
     parts = parts_of(request)
     if parts.tokens.open:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        if not is_loopback(host):
+        host = request.headers.get("host", "")
+        if not is_own_name(host):
             raise Forbidden("without tokens this server answers to localhost only")
-        if "origin" in request.headers:
-            origin = urlsplit(request.headers["origin"]).netloc
-            if origin != request.headers.get("host"):
-                raise Forbidden("without tokens a page of another origin may not call this server")
+        origin = request.headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != host:
+            raise Forbidden("without tokens a page of another origin may not call this server")
     return parts.tokens.authenticate(token_of(request))
 
 
-def need(right: Right) -> Callable[..., Identity]:
+def need(right: Right) -> Callable[..., Awaitable[Identity]]:
     """A dependency that lets only those in who have the right."""
 
-    def caller(identity: Annotated[Identity, Depends(identity_of)]) -> Identity:
+    async def caller(identity: Annotated[Identity, Depends(identity_of)]) -> Identity:
         identity.require(right)
         return identity
 
     return caller
 
 
-Used = Annotated[Parts, Depends(parts_of)]
+Used = Annotated[Parts, Depends(used_parts)]
 Caller = Annotated[Identity, Depends(identity_of)]
 Reader = Annotated[Identity, Depends(need("read"))]
 Snapper = Annotated[Identity, Depends(need("snap"))]
 Admin = Annotated[Identity, Depends(need("admin"))]
+
+
+async def body_of(request: Request) -> AsyncGenerator[bytes, None]:
+    """The body of a request as it comes, with a limit on how long it may stand still.
+
+    Raises:
+        TimedOut: no next piece came for ``body_timeout_s``.
+    """
+    seconds = parts_of(request).settings.body_timeout_s
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(seconds):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as exc:
+            raise TimedOut(f"no more of the body came for {seconds:g} s", after_s=seconds) from exc
+        yield chunk
 
 
 async def json_body(request: Request) -> bytes:
@@ -75,9 +102,10 @@ async def json_body(request: Request) -> bytes:
 
     Raises:
         TooLarge: over :data:`MAX_JSON_BYTES`.
+        TimedOut: it did not come whole.
     """
     body = bytearray()
-    async for chunk in request.stream():
+    async for chunk in body_of(request):
         body += chunk
         if len(body) > MAX_JSON_BYTES:
             raise TooLarge(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -48,8 +48,8 @@ async def history(
         camera=camera,
         label=label,
         min_score=min_score,
-        since=since.timestamp() if since else None,
-        until=until.timestamp() if until else None,
+        since=_seconds(since),
+        until=_seconds(until),
     )
     found = await parts.database.read(
         lambda c: pictures.history(c, wanted, before=cursor, limit=limit + 1)
@@ -83,3 +83,10 @@ async def thumbnail(picture_id: str, request: Request, parts: Used, identity: Re
     """Answers the camera's thumbnail, or the one that was made when it was classified."""
     blob = await parts.database.read(lambda c: pictures.blob(c, picture_id, "thumbnail"))
     return image_response(request, parts.blobs, blob, immutable=True)
+
+
+def _seconds(at: datetime | None) -> float | None:
+    """Seconds since the epoch; a time without a zone is UTC, as all times here are."""
+    if at is None:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

@@ -9,6 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from objectclassification import errors
@@ -31,6 +32,7 @@ _STATUS: tuple[tuple[type[errors.ObjectClassificationError], int], ...] = (
     (errors.NotAnImage, 415),
     (errors.Undecodable, 422),
     (errors.Busy, 503),
+    (errors.ServerStopping, 503),
     (errors.TimedOut, 408),
     (errors.RequestError, 422),
     (errors.DiskFull, 507),
@@ -73,6 +75,8 @@ def from_error(exc: errors.ObjectClassificationError) -> Response:
     headers: dict[str, str] = {}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="objectclassification"'
+    if status == 408:
+        headers["Connection"] = "close"  # what still comes of the body is no next request
     if status in (503, 507):
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if status >= 500:
@@ -86,6 +90,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(errors.ObjectClassificationError)
     async def ours(request: Request, exc: errors.ObjectClassificationError) -> Response:
         return from_error(exc)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, exc: ClientDisconnect) -> Response:
+        log.info("a client went away before its request was whole", path=request.url.path)
+        return problem(400, "disconnected", "the request did not come whole")  # nobody reads it
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, exc: HTTPException) -> Response:

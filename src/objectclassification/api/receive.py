@@ -6,27 +6,25 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from fastapi import Request
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
+from objectclassification.api.access import body_of
+from objectclassification.api.form import FormReader
 from objectclassification.classification.images import ImageInfo, probe
 from objectclassification.classification.truncation import check_whole
 from objectclassification.config import ServerSettings
 from objectclassification.errors import (
     Busy,
     NotAnImage,
-    RequestError,
-    TimedOut,
+    StoreError,
     TooLarge,
     Undecodable,
 )
 from objectclassification.store.blobs import Blobs, Incoming
 
 PIECE_BYTES = 2**20
-"""What is written in one hop to a thread: most JPEGs need one."""
+"""What is written in one hop to a thread; most JPEGs need one, and that one checks them too."""
 
 _TYPES = ("image/png", "image/jpeg", "image/webp")
 _UNSAID = ("", "application/octet-stream")
@@ -68,6 +66,7 @@ class Receiver:
         Raises:
             Busy: too many bodies at the same time.
             DiskFull: below the floor.
+            StoreError: the disk failed.
             TooLarge, TimedOut, NotAnImage, Undecodable, TooManyPixels: what was sent.
         """
         declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -78,15 +77,24 @@ class Receiver:
             self._check_size(int(length))
         async with self._place():
             self._blobs.check_room(int(length) if length.isdecimal() else 0)
-            incoming = self._blobs.create(key)
             try:
-                if declared == "multipart/form-data":
-                    declared = await self._form(request, incoming)
-                else:
-                    await self._raw(request, incoming)
-                image = await asyncio.to_thread(self._keep, incoming, key, declared)
-            finally:
-                incoming.discard()
+                return await self._take(request, key, declared)
+            except OSError as exc:
+                raise StoreError(f"the picture cannot be written: {exc.strerror}") from exc
+
+    async def _take(self, request: Request, key: str, declared: str) -> Received:
+        incoming = self._blobs.create(key)
+        try:
+            if declared == "multipart/form-data":
+                form = FormReader(request.headers["content-type"])
+                rest = await self._write(incoming, _files(form, self._chunks(request)))
+                form.finish()
+                declared = form.media_type
+            else:
+                rest = await self._write(incoming, self._chunks(request))
+            image = await asyncio.to_thread(self._keep, incoming, key, declared, rest)
+        finally:
+            incoming.discard()
         return Received(key, incoming.sha256, incoming.size, image)
 
     @asynccontextmanager
@@ -99,46 +107,19 @@ class Receiver:
         finally:
             self._places += 1
 
-    async def _raw(self, request: Request, incoming: Incoming) -> None:
+    async def _write(self, incoming: Incoming, chunks: AsyncIterator[bytes]) -> bytearray:
+        """Writes all but the last piece, which it returns: most images are one, and one hop."""
         piece = bytearray()
-        async for chunk in self._chunks(request):
+        async for chunk in chunks:
             piece += chunk
             if len(piece) >= PIECE_BYTES:
                 await asyncio.to_thread(incoming.write, bytes(piece))
                 piece.clear()
-        await asyncio.to_thread(incoming.write, bytes(piece))
-
-    async def _form(self, request: Request, incoming: Incoming) -> str:
-        parser = MultiPartParser(
-            request.headers, self._chunks(request), max_files=1, max_fields=8, max_part_size=4096
-        )
-        try:
-            form = await parser.parse()
-        except MultiPartException as exc:
-            raise RequestError(f"not a form we can read: {exc.message}") from exc
-        try:
-            files = [value for value in form.values() if isinstance(value, UploadFile)]
-            if len(files) != 1:
-                raise RequestError("the form must have the image as its one file")
-            await asyncio.to_thread(_copy, files[0].file, incoming)
-            return (files[0].content_type or "").lower()
-        finally:
-            await form.close()
+        return piece
 
     async def _chunks(self, request: Request) -> AsyncGenerator[bytes, None]:
         size = 0
-        stream = request.stream()
-        while True:
-            try:
-                async with asyncio.timeout(self._settings.body_timeout_s):
-                    chunk = await anext(stream)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as exc:
-                seconds = self._settings.body_timeout_s
-                raise TimedOut(
-                    f"no more of the body came for {seconds:g} s", after_s=seconds
-                ) from exc
+        async for chunk in body_of(request):
             size += len(chunk)
             self._check_size(size)
             yield chunk
@@ -148,7 +129,8 @@ class Receiver:
         if size > limit:
             raise TooLarge(f"a picture has at most {limit // 2**20} MiB", limit=limit, unit="bytes")
 
-    def _keep(self, incoming: Incoming, key: str, declared: str) -> ImageInfo:
+    def _keep(self, incoming: Incoming, key: str, declared: str, rest: bytearray) -> ImageInfo:
+        incoming.write(rest)
         if incoming.size == 0:
             raise Undecodable("the body is empty: send the image's bytes")
         incoming.flush()
@@ -160,7 +142,6 @@ class Receiver:
         return image
 
 
-def _copy(source: BinaryIO, incoming: Incoming) -> None:
-    source.seek(0)
-    while piece := source.read(PIECE_BYTES):
-        incoming.write(piece)
+async def _files(form: FormReader, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    async for chunk in chunks:
+        yield form.feed(chunk)

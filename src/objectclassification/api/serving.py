@@ -28,7 +28,9 @@ class TimedHttp(HttpToolsProtocol):
     """HTTP/1.1 whose request line and headers must come whole, soon, and be of a sane size.
 
     A request's headers are awaited when the connection is made, and again when bytes of a next
-    request come; the idle time between requests is uvicorn's ``timeout_keep_alive``.
+    request come; the idle time between requests is uvicorn's ``timeout_keep_alive``. What still
+    comes of the body of a request that was answered early (too large, say) is read and thrown
+    away for as long, so that a client that only then looks for the answer finds it.
     """
 
     def __init__(self, *args: Any, header_timeout_s: float, **kwargs: Any) -> None:
@@ -36,6 +38,8 @@ class TimedHttp(HttpToolsProtocol):
         self._header_timeout_s = header_timeout_s
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
+        self._in_body = False
+        self._request_ended = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to wait for the first request."""
@@ -46,18 +50,29 @@ class TimedHttp(HttpToolsProtocol):
         """Feeds the parser, and bounds headers that do not end."""
         if self._awaits_request() and self._header_timer is None:
             self._await_headers()
+        self._request_ended = False
         super().data_received(data)
-        if self._header_timer is None:
+        if self._in_body or self._request_ended:
             self._header_bytes = 0
             return
         self._header_bytes += len(data)
-        if self._header_bytes > MAX_HEADER_BYTES:
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("Request headers are too large.")
 
     def on_headers_complete(self) -> None:
         """The request is whole as far as its headers go."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > MAX_HEADER_BYTES:  # they came in one piece
+            raise ValueError("request headers are too large")  # httptools makes it a 400
         self._stop_waiting()
+        self._in_body = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_body = False
+        self._request_ended = True
+        super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """The connection is the hub's from here on."""
@@ -133,7 +148,11 @@ def bind(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        # Accepted sockets inherit it. asyncio sets it only where the protocol's number is known,
+        # and an answer of two writes would wait 40 ms for the client's delayed ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as exc:
         reason = exc.strerror or str(exc)
         raise ConfigurationError(

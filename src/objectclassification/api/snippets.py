@@ -15,7 +15,7 @@ from objectclassification.api.images import image_response
 from objectclassification.api.receive import Receiver
 from objectclassification.auth import Identity
 from objectclassification.bus import PictureUploaded
-from objectclassification.errors import Forbidden, NotFound
+from objectclassification.errors import Forbidden, NotFound, ObjectClassificationError
 from objectclassification.receipts import Picture
 from objectclassification.store import pictures, snippets, uploads
 
@@ -109,15 +109,19 @@ async def image(number: int, request: Request, parts: Used, identity: Reader) ->
 
 
 async def _take(parts: Used, upload: uploads.Upload) -> uploads.Taken:
-    """Writes the rows; a blob that no row refers to afterwards is deleted."""
-    needed = False
+    """Writes the rows; a blob that no row refers to afterwards is deleted.
+
+    Not so when this is cancelled: the transaction may be on its way to the disk, and a blob too
+    many is better than a row without one.
+    """
     try:
         taken = await parts.database.write(lambda c: uploads.take(c, upload))
-        needed = taken.new
-        return taken
-    finally:
-        if not needed:
-            parts.blobs.delete(upload.id)
+    except ObjectClassificationError:
+        parts.blobs.delete(upload.id)
+        raise
+    if not taken.new:
+        parts.blobs.delete(upload.id)
+    return taken
 
 
 def _may_put(identity: Identity, slot: snippets.Slot) -> None:

@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 
 from objectclassification.api.access import Admin, Used, answer, json_body
 from objectclassification.auth import TokenRecord, TokenRole, hash_token, new_token
+from objectclassification.bus import CameraReserved
 from objectclassification.errors import BadMessage
 from objectclassification.messages import Name, Short
 from objectclassification.receipts import rfc3339
@@ -57,6 +58,8 @@ async def add(request: Request, parts: Used, identity: Admin) -> Response:
     )
     await parts.database.write(lambda c: _store(c, record, now))
     parts.tokens.add(record)
+    for camera in record.cameras:
+        parts.bus.publish(CameraReserved(camera))
     return answer(_shown(record, token), 201)
 
 

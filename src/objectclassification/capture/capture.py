@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from objectclassification.capture import picture
 from objectclassification.capture.address import mask
@@ -24,14 +24,12 @@ from objectclassification.capture.warmup import Warmup
 from objectclassification.errors import CaptureError, DarkFrame
 from objectclassification.receipts import Freshness
 
-if TYPE_CHECKING:
-    from objectclassification.capture.source import Pixels
-
 SEED_PATH = "opencv_frame_0.png"
 KEEP_WARM_S = 300.0
 TIMEOUT_S = 10.0
 STALL_S = 5.0
-OPEN_S = 10.0
+OPEN_S = 5.0
+"""Half of a snap's usual deadline: an open that hangs is tried once more within it."""
 WATCHDOG_S = 1.0
 """Time-outs of the source itself come first; the watchdog is for those that have none."""
 DARK_PATIENCE_S = 1.0
@@ -127,7 +125,8 @@ class Capture:
             self.address,
             warmup=warmup,
             keep_warm_s=keep_warm_s,
-            open_s=OPEN_S + WATCHDOG_S,
+            # An open ends with the first frames, each of which may take its own time.
+            open_s=OPEN_S + stall_s + WATCHDOG_S,
             stall_s=stall_s + WATCHDOG_S,
         )
 
@@ -236,23 +235,20 @@ class Capture:
 
     def _encode(self, frame: Frame, ms: dict[str, float]) -> tuple[bytes, tuple[int, int]]:
         """Returns the picture's bytes in the format of the path, with width and height."""
-        kept = frame.encoded is not None and frame.media_type == self._media_type
-        if kept and frame.encoded is not None and not self._rotate and self._size is None:
+        fits = frame.media_type == self._media_type and not self._rotate and self._size is None
+        if fits and frame.encoded is not None:
             size = picture.measure(frame.encoded)
             if size is not None:
                 return frame.encoded, size
-        with _Clocked(ms, "decode"):
-            image = self._pixels(frame)
+        image = frame.image
+        if image is None:
+            with _Clocked(ms, "decode"):
+                image = picture.decode(frame.encoded or b"", self.address)
         with _Clocked(ms, "encode"):
             if self._size is not None:
                 image = picture.shrink(image, self._size)
             image = picture.rotate(image, self._rotate)
             return picture.encode(image, self._media_type), (image.shape[1], image.shape[0])
-
-    def _pixels(self, frame: Frame) -> Pixels:
-        if frame.image is not None:
-            return frame.image
-        return picture.decode(frame.encoded or b"", self.address)
 
     def _save(self, data: bytes) -> None:
         try:

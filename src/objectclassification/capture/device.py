@@ -46,15 +46,18 @@ class DeviceSource:
 
     def open(self) -> None:
         """Opens the device: MJPG first, then the size, then reads back what was granted."""
-        linux = sys.platform == "linux"
         target = int(self._address) if self._address.isdecimal() else self._address
-        if linux:
-            self._check(Path(f"/dev/video{target}" if isinstance(target, int) else target))
-        self._cap.open(target, cv2.CAP_V4L2 if linux else cv2.CAP_ANY)
+        path: Path | None = None
+        if sys.platform == "linux":
+            path = Path(f"/dev/video{target}" if isinstance(target, int) else target)
+            self._check(path)
+        self._cap.open(target, cv2.CAP_V4L2 if path else cv2.CAP_ANY)
         if not self._cap.isOpened():
+            if path and (holder := holder_of(path)):
+                raise SourceBusy(f"{self._shown} is in use by {holder}", source=self._shown)
             raise SourceUnavailable(
-                f"{self._shown} cannot be opened: it is not a capture device, or another program "
-                "uses it ('objectclassification devices' lists what there is)",
+                f"{self._shown} cannot be opened: it is not a capture device, or another user's "
+                "program holds it ('objectclassification devices' lists what there is)",
                 source=self._shown,
             )
         width, height = self._settings.size or DEFAULT_SIZE
@@ -115,6 +118,23 @@ class DeviceSource:
     def close(self) -> None:
         """Lets go of the device."""
         self._cap.release()
+
+
+def holder_of(path: Path) -> str | None:
+    """Names another program of this user that has a device open; None if none is found.
+
+    A V4L2 device can be opened by many and read by one, and OpenCV does not say which it was.
+    """
+    device = path.resolve()
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name == str(os.getpid()):
+            continue
+        try:
+            if any(link.resolve() == device for link in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (process {process.name})"
+        except OSError:  # another user's, or gone meanwhile
+            continue
+    return None
 
 
 def stamp_of(

@@ -20,7 +20,7 @@ RPICAM_LISTERS = ("rpicam-hello", "libcamera-hello")
 LIST_S = 10.0
 _CAMERA = re.compile(r"^\s*(\d+)\s*:\s*(\S+)\s+\[(\d+x\d+)[^\]]*\]\s+\((.+)\)\s*$")
 _FORMAT = re.compile(r"'(\w+)'\s*:")
-_MODE = re.compile(r"(\d+x\d+)(?:\s+\[([\d.]+) fps)?(?![^\[]*crop\])")
+_MODE = re.compile(r"(\d+x\d+)(?:\s+\[([\d.]+) fps[^\]]*\])?")
 
 _log = structlog.get_logger(__name__)
 

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 
@@ -44,6 +45,8 @@ class HelperSource:
         self.latency_s = settings.latency_s or 0.0
         self._shown = shown
         self._settings = settings
+        if sys.platform == "win32":
+            raise ConfigurationError("exec: sources need process groups, which Windows has not")
         try:
             self._command = shlex.split(address.removeprefix("exec:"))
         except ValueError as exc:
@@ -194,8 +197,7 @@ class _Process:
         if not self._has_exited(patience_s):
             self._signal(signal.SIGTERM)
             self._has_exited(STOP_S)
-        # What the child left behind holds the camera, too. Nobody has reaped the child yet, so the
-        # group's number is still its own.
+        # Also what the child left behind, for it holds the camera, too.
         self._signal(signal.SIGKILL)
         status = self._child.wait()
         self._selector.close()
@@ -208,12 +210,10 @@ class _Process:
         return status
 
     def _has_exited(self, within_s: float) -> bool:
-        until = time.monotonic() + within_s
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        while os.waitid(os.P_PID, self._child.pid, options) is None:
-            if time.monotonic() >= until:
-                return False
-            time.sleep(0.005)
+        try:
+            self._child.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return False
         return True
 
     def _signal(self, number: int) -> None:

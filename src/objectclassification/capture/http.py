@@ -22,6 +22,8 @@ from objectclassification.capture.stream import StreamSource
 from objectclassification.errors import CaptureError, SourceStalled, SourceUnavailable
 
 CHUNK_BYTES = 64 * 2**10
+STILL_S = 30.0
+"""A picture that drips in for longer than this is given up."""
 
 
 class HttpSource:
@@ -129,7 +131,7 @@ class HttpSource:
                 raise CaptureError(
                     f"{self._shown} sent more than {MAX_PICTURE_BYTES} bytes", source=self._shown
                 )
-            if time.monotonic() - started > self._settings.open_timeout_s:
+            if time.monotonic() - started > STILL_S:
                 raise SourceStalled(f"{self._shown} sends too slowly", source=self._shown)
         self._hang_up()
         picture = bytes(data)

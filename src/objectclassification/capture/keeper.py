@@ -31,7 +31,7 @@ TRIES = 2
 """A snap that waits fails with the second failure of a source that did give frames."""
 STUCK_THREADS = 3
 """After this many threads that never came back from a driver, another one would not help."""
-JOIN_S = 5.0
+JOIN_S = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -123,6 +123,8 @@ class Keeper:
         with self._changed:
             if self._closed:
                 raise CaptureError(f"{self._shown} is closed", source=self._shown)
+            if self._stuck >= STUCK_THREADS:
+                raise self._hangs()
             self._asked.append(asked)
             self._ensure_run()
             self._changed.notify_all()
@@ -172,13 +174,16 @@ class Keeper:
         what = "did not open" if opening else "gave no frame"
         return SourceStalled(f"{self._shown} {what} in {timeout_s:g} s", source=self._shown)
 
+    def _hangs(self) -> SourceStalled:
+        return SourceStalled(f"{self._shown} hangs in its driver", source=self._shown)
+
     def _give_up(self, run: _Run) -> None:
         """Leaves a stuck thread to itself; it lets go of its source if it ever comes back."""
         self._stuck += 1
         self._run = None
         _log.warning("source_stuck", source=self._shown, doing=run.doing, threads=self._stuck)
         if self._stuck >= STUCK_THREADS:
-            self._fail_all(SourceStalled(f"{self._shown} hangs in its driver", source=self._shown))
+            self._fail_all(self._hangs())
             return
         self._source = self._make()
         self._ensure_run()

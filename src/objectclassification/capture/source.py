@@ -36,7 +36,7 @@ class SourceSettings:
 
     size: tuple[int, int] | None = None
     latency_s: float | None = None
-    open_timeout_s: float = 10.0
+    open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
 
 

@@ -8,12 +8,12 @@ it. What a crash left over is swept away when the spool is opened.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -24,6 +24,7 @@ import uuid_utils
 
 from objectclassification.capture.clock import boot_id, since_boot_s
 from objectclassification.errors import CaptureError, ConfigurationError
+from objectclassification.receipts import Freshness, Origin
 
 if TYPE_CHECKING:
     from objectclassification.capture.capture import Taken
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_BYTES = 2**30
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _LOCK = "spool.lock"
+_OURS = "[0-9]" * 12  # nothing else is touched: the folder may be somebody's pictures
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +47,8 @@ class SpoolItem:
         camera: which camera took it.
         upload: path of the PUT, for example ``/snippets/1/``.
         snap: the snap it belongs to, if any.
+        origin: who asked for that snap.
+        freshness: how the picture is known to be newer than the snap.
         rendition: ``full``, ``thumbnail``, …
         media_type: of the picture's bytes.
         sha256: of the picture's bytes, hexadecimal.
@@ -66,6 +70,8 @@ class SpoolItem:
     taken_wall_s: float
     taken_boot_s: float
     boot_id: str
+    origin: Origin = "controller"
+    freshness: Freshness | None = None
 
     def read(self) -> bytes:
         """Returns the picture."""
@@ -80,6 +86,9 @@ class SpoolItem:
         if self.boot_id and self.boot_id == boot_id():
             return max(0, round((since_boot_s() - self.taken_boot_s) * 1000))
         return max(0, round((time.time() - self.taken_wall_s) * 1000))
+
+
+_FIELDS = {field.name for field in fields(SpoolItem)}
 
 
 class Spool:
@@ -103,15 +112,15 @@ class Spool:
         except OSError as exc:
             raise ConfigurationError(f"cannot use the spool {folder}: {exc.strerror}") from exc
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_or_raise(self._lock)
         except OSError as exc:
             self._lock.close()
             raise ConfigurationError(
                 f"another camera program uses the spool {folder}: give each its own"
             ) from exc
+        self._next = 1
         self._items = {item.number: item for item in self._load()}
         self._sizes = {n: item.path.stat().st_size for n, item in self._items.items()}
-        self._next = max(self._items, default=0) + 1
 
     def __len__(self) -> int:
         return len(self._items)
@@ -129,6 +138,7 @@ class Spool:
         upload: str,
         snap: str | None = None,
         key: str | None = None,
+        origin: Origin = "controller",
         rendition: str = "full",
     ) -> SpoolItem:
         """Keeps a picture; when this returns, no crash loses it.
@@ -139,6 +149,7 @@ class Spool:
             upload: path of the PUT.
             snap: the snap it belongs to.
             key: the idempotency key; a new one by default.
+            origin: who asked for that snap.
             rendition: which rendition it is.
 
         Raises:
@@ -160,6 +171,8 @@ class Spool:
                 taken_wall_s=taken.captured_at.timestamp(),
                 taken_boot_s=since_boot_s() - (time.monotonic() - taken.taken_at),
                 boot_id=boot_id(),
+                origin=origin,
+                freshness=taken.freshness,
             )
             try:
                 self._write(item.path, taken.data)
@@ -234,6 +247,8 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        if sys.platform == "win32":
+            return  # its folders cannot be opened, and NTFS keeps a journal of names
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -242,26 +257,40 @@ class Spool:
 
     def _load(self) -> Iterator[SpoolItem]:
         """Reads the notes, and sweeps away what a crash left without one."""
-        for path in self._folder.glob("*.tmp"):
-            path.unlink()
-        known = set()
-        for note in sorted(self._folder.glob("*.json")):
+        noted = set()
+        for note in sorted(self._folder.glob(f"{_OURS}.json")):
+            self._next = int(note.stem) + 1
+            noted.add(note.stem)
             if (item := self._read(note)) is not None:
-                known.add(item.path)
                 yield item
-        for path in self._folder.iterdir():
-            if path.suffix in _SUFFIXES.values() and path not in known:
+        for path in self._folder.glob(f"{_OURS}.*"):
+            if path.stem not in noted:
                 path.unlink()
 
     def _read(self, note: Path) -> SpoolItem | None:
         try:
             told: dict[str, Any] = json.loads(note.read_bytes())
-            item = SpoolItem(**{**told, "path": self._folder / Path(told["path"]).name})
-            if item.path.is_file():
-                return item
-            reason = "its picture is missing"
-        except (ValueError, TypeError, KeyError) as exc:
-            reason = f"its note cannot be read: {exc}"
-        _log.warning("spool_item_lost", note=str(note), reason=reason)
-        note.unlink()
-        return None
+            known = {name: told[name] for name in _FIELDS & told.keys()}
+            item = SpoolItem(**{**known, "path": self._folder / Path(told["path"]).name})
+        except (ValueError, TypeError, KeyError, AttributeError) as exc:
+            # Our notes are never half written, so this is for a person: nothing is deleted.
+            _log.error("spool_note_unreadable", note=str(note), reason=str(exc))
+            return None
+        if not item.path.is_file():
+            _log.warning("spool_picture_missing", note=str(note))
+            note.unlink()
+            return None
+        return item
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_or_raise(file: IO[bytes]) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock_or_raise(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

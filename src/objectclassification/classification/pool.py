@@ -120,10 +120,8 @@ class ClassifierPool:
                 child = await self._start_child()
             job = Job(str(path), thumbnail)
             answer = await child.ask(job, self._timeout_s)
-        except BaseException as exc:
+        except BaseException:
             # Also when cancelled: a late answer must not be taken for that of the next picture.
-            if isinstance(exc, ChildDied):
-                log.warning("child_died", pid=exc.pid, detail=exc.detail)
             self._give_up(child)
             child = None
             raise
@@ -142,7 +140,8 @@ class ClassifierPool:
         for child in idle:
             self._give_up(child, kill=False)
         for _ in range(self.size - len(idle)):
-            await self._idle.get()  # whoever had the place has seen its child die
+            # Whoever has the place sees its child die, or had only begun to start it.
+            self._give_up(await self._idle.get(), kill=False)
         await asyncio.gather(*self._stopping)
         for _ in range(self.size):
             self._idle.put_nowait(None)
@@ -234,6 +233,7 @@ class _Child:
         except TimeoutError:
             self.kill()
             await self._process.communicate(b"")
+        log.info("a classifying child ended", pid=self.pid, exit_code=self._process.returncode)
 
 
 def _error(answer: Answer) -> ObjectClassificationError:

@@ -25,6 +25,7 @@ _MODULES = (
     "devices",
     "wait",
     "classify",
+    "service",
 )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from objectclassification.cli import options
+
 if TYPE_CHECKING:
     from objectclassification.capture.capture import Taken
 
 
-class Rotate(str, Enum):  # noqa: UP042 - typer prints a StrEnum's members no better
+class Rotate(StrEnum):
     """Degrees clockwise."""
 
     NONE = "0"
@@ -71,16 +73,18 @@ def capture(
         float | None, typer.Option(min=0, help="From exposure to arrival; by default 100 (stream).")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 15.0,
-    token_file: Annotated[Path | None, typer.Option(help="File with the token.")] = None,
-    ca: Annotated[Path | None, typer.Option(help="Private certificate authority.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    token_file: options.TokenFile = None,
+    ca: options.Ca = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Take one picture, save it, and upload it if asked."""
     if url and not upload:
         raise typer.BadParameter("a server is given without --upload")
     from objectclassification.capture.capture import Capture
+    from objectclassification.cli import logs
     from objectclassification.config import find_connection
 
+    logs.configure("error")  # a failure is told in one line, at the end
     # Before the picture: a wrong address should not cost a shutter.
     connection = find_connection(url, token_file, ca) if upload else None
     with Capture(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
+
+from objectclassification.cli import options
 
 if TYPE_CHECKING:
     from objectclassification.capture.devices import Device
@@ -24,12 +26,12 @@ def register(app: typer.Typer) -> None:
     app.command()(devices)
 
 
-def devices(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list.")] = False,
-) -> None:
+def devices(as_json: options.AsJson = False) -> None:
     """List this machine's cameras, and what to give as --source for each."""
     from objectclassification.capture.devices import list_devices
+    from objectclassification.cli import logs
 
+    logs.configure("warning")
     found = list_devices()
     if as_json:
         typer.echo(json.dumps([asdict(device) for device in found]))

@@ -40,11 +40,13 @@ def serve(
 async def _serve(settings: ServerSettings) -> None:
     from objectclassification.api.serving import HttpServer, bind
     from objectclassification.bootstrap import running
+    from objectclassification.cli.supervised import new_notifier, show_cameras
     from objectclassification.config import forget_local, remember_local
     from objectclassification.hub.connection import uvicorn_protocol
     from objectclassification.hub.limits import raise_file_limit
 
     raise_file_limit()
+    notifier = new_notifier()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -55,9 +57,11 @@ async def _serve(settings: ServerSettings) -> None:
         await server.listening.wait()
         remember_local(_url(listener, settings, outside=False), system.token_file)
         _announce(settings, listener, system)
+        show_cameras(notifier, system.runner, _url(listener, settings, outside=True))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        notifier.stopping()
         forget_local()
         # New snaps are refused, open ones get their done and clients their 1012; then HTTP ends.
         await system.runner.stop(timeout_s=settings.stop_timeout_s / 4)
@@ -67,6 +71,7 @@ async def _serve(settings: ServerSettings) -> None:
 
 def _announce(settings: ServerSettings, listener: socket.socket, system: System) -> None:
     from objectclassification import __version__
+    from objectclassification.config.service import prints_to_journal
     from objectclassification.hub.address import machine_address
 
     machine = machine_address()
@@ -74,7 +79,7 @@ def _announce(settings: ServerSettings, listener: socket.socket, system: System)
     print(f"ObjectClassification {__version__} on {machine.hostname} ({machine.address})")
     if system.token is None:
         print(f"  open:  {url}/  (no tokens: anyone on this machine is admin)")
-    elif system.first_start:
+    elif system.first_start and not prints_to_journal():
         print(f"  open:  {url}/?token={system.token}")
         print(f"  The token is in {system.token_file} and is not shown again.")
     else:

@@ -49,9 +49,12 @@ def server(
 
 async def _serve(hub: Server, file: Path | None, made: str | None) -> None:
     """Serves until a signal; shows the token only when it was made now."""
+    from objectclassification.cli.supervised import new_notifier, show_cameras
+    from objectclassification.config.service import prints_to_journal
     from objectclassification.hub.address import machine_address
     from objectclassification.hub.token_file import admin_token_path
 
+    notifier = new_notifier()
     async with hub:
         machine = machine_address()
         everywhere = hub.host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
@@ -59,10 +62,12 @@ async def _serve(hub: Server, file: Path | None, made: str | None) -> None:
         print(f"hub on {machine.hostname} ({machine.address})")
         if file is None:
             print(f"  connect to: {url}  (no tokens: anyone on this machine is admin)")
-        elif made is not None:
+        elif made is not None and not prints_to_journal():
             print(f"  connect to: {url}?token={made}")
             print(f"  The token is in {admin_token_path(file)} and is not shown again.")
         else:
             print(f"  connect to: {url}  (the admin token is in {admin_token_path(file)})")
         print(end="", flush=True)
+        show_cameras(notifier, hub.runner, url)
         await hub.serve_until_signal()
+        notifier.stopping()

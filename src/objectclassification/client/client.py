@@ -137,7 +137,7 @@ class Client:
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        self.connect()
+        self._start()
         return self
 
     def __exit__(

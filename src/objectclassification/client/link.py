@@ -132,7 +132,11 @@ class Link:
             except (ConnectionClosed, TimeoutError) as exc:
                 await self._lost(exc)
                 continue
-            message = self._read(frame)
+            try:
+                message = self._read(frame)
+            except ServerUnreachable as exc:  # the server's trouble, not ours
+                await self._pause(exc, exc.detail)
+                continue
             if message is not None:
                 return message
 
@@ -221,7 +225,7 @@ class Link:
             self._failures = 0
             self._alone_since = None
         elif isinstance(message, Problem) and not self._welcomed:
-            raise _refusal(message)
+            raise _refusal(message, self.url)
         return message
 
 
@@ -233,15 +237,17 @@ class _Connect(connect):
         return exc
 
 
-def _refusal(problem: Problem) -> ObjectClassificationError:
-    """The error for a ``hello`` that was not taken."""
+def _refusal(problem: Problem, url: str) -> ObjectClassificationError:
+    """The error for a ``hello`` that was not taken; ServerUnreachable if it may be later."""
     match problem.code:
         case "forbidden":
             return Forbidden(problem.detail)
         case "name_in_use":
             return Conflict(problem.detail)
-        case _:
+        case "bad_message":
             return ConfigurationError(f"the hub refused: {problem.detail}")
+        case _:  # it is stopping, or its disk is full
+            return ServerUnreachable(f"the hub cannot welcome us: {problem.detail}", url=url)
 
 
 def _tls(ca: Path | None) -> ssl.SSLContext:

@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
         for data in self._wire.data_to_send():
             if data == SEND_EOF:
                 self.flush()
-                self._half_close()
+                self._end()
             elif self._out is not None:
                 self._out.append(data)
             else:
@@ -257,11 +257,15 @@ class Connection(asyncio.Protocol):
             self.is_open = False
             self.since = self._runner.now()
 
-    def _half_close(self) -> None:
-        """Ends our side. A full close would reset the connection while the client still sends,
-        and destroy the close frame on its way."""
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+    def _end(self) -> None:
+        """Closes the socket; after a failure only our side of it, until the client closes too.
+
+        A full close while the client still sends would reset the connection, and destroy the close
+        frame on its way.
+        """
+        if self._wire.close_rcvd is None and self._transport.can_write_eof():
+            if not self._transport.is_closing():
+                self._transport.write_eof()
         else:
             self._transport.close()
 

@@ -30,6 +30,7 @@ from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.presence import CameraPresence, Cameras
 from objectclassification.hub.selectors import choose
 from objectclassification.hub.sessions import Backlog, Session, Sessions
+from objectclassification.hub.snaps import Phase
 from objectclassification.messages import (
     PLAIN_SNAP,
     CameraPlace,
@@ -112,9 +113,9 @@ class Hub:
         return self._out.take() if self._out.effects else []
 
     def receipt(self, snap_id: str) -> Receipt | None:
-        """Returns the receipt of a live snap."""
+        """Returns the receipt of a snap between its acceptance and its ``done``."""
         snap = self._snaps.get(snap_id)
-        return snap.receipt() if snap is not None else None
+        return snap.receipt() if snap is not None and snap.phase is not Phase.STORING else None
 
     def cameras(self) -> dict[str, CameraPresence]:
         """Returns every known camera, and whether it is there."""

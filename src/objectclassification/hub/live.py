@@ -123,6 +123,8 @@ class LiveSnaps:
 
     def changed(self, snap: LiveSnap) -> None:
         """After every transition: remembers what is to be told, and moves the snap on."""
+        if snap.phase is Phase.STORING:  # nothing is told of it before it is accepted
+            return
         if snap.moved and snap.new.id not in self._moved:
             self._moved[snap.new.id] = snap
             now = self._clock()

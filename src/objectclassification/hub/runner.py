@@ -200,6 +200,11 @@ class HubRunner:
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)
 
+    def know(self, camera: str) -> None:
+        """A camera was given its name: a snap to it finds it offline until it connects."""
+        if camera not in self._hub.cameras():
+            self._hub.know({camera: ()})
+
     def revoke(self, token_id: str) -> None:
         """Closes the connections of a token that is not good any more."""
         self._hub.revoke(token_id)
@@ -208,6 +213,11 @@ class HubRunner:
     def cameras(self) -> dict[str, CameraPresence]:
         """Returns every known camera, and whether it is there."""
         return self._hub.cameras()
+
+    @property
+    def connections(self) -> int:
+        """How many sockets are open, those in their handshake included."""
+        return len(self._connections)
 
     # For the connections.
 

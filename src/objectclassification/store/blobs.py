@@ -34,7 +34,7 @@ class Incoming:
         """Hash of what was written so far, hexadecimal."""
         return self._hash.hexdigest()
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | bytearray) -> None:
         """Appends bytes."""
         self._stream.write(chunk)
         self._hash.update(chunk)

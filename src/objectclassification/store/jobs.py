@@ -51,6 +51,19 @@ class Thumbnail:
 
 
 @dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of a result.
+
+    Attributes:
+        stored: False if another worker has the job by now; nothing is stored then.
+        with_thumbnail: False if its thumbnail's blob is not needed.
+    """
+
+    stored: bool
+    with_thumbnail: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a classifier found on a picture.
 
@@ -114,14 +127,10 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
     )
 
 
-def finish(connection: Connection, job: Job, worker: str, result: Result) -> bool:
-    """Stores a result.
-
-    Returns:
-        False if another worker has the job by now; nothing is stored then.
-    """
+def finish(connection: Connection, job: Job, worker: str, result: Result) -> Finished:
+    """Stores a result."""
     if not _close(connection, job, worker, state="done", error=None):
-        return False
+        return Finished(stored=False, with_thumbnail=False)
     rows = [
         {
             "picture_id": job.picture_id,
@@ -150,11 +159,12 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> boo
                 vector=result.embedding,
             )
         )
-    if result.thumbnail is not None:
-        _add_thumbnail(connection, job, result.thumbnail)
+    with_thumbnail = result.thumbnail is not None and _add_thumbnail(
+        connection, job, result.thumbnail
+    )
     if job.snap is not None and job.camera is not None:
         snaps.save_shots(connection, job.snap, [Shot(camera=job.camera, state="classified")])
-    return True
+    return Finished(stored=True, with_thumbnail=with_thumbnail)
 
 
 def give_up(connection: Connection, job: Job, worker: str, error: ShotError) -> bool:
@@ -208,14 +218,14 @@ def _close(connection: Connection, job: Job, worker: str, *, state: str, error: 
     return changed == 1
 
 
-def _add_thumbnail(connection: Connection, job: Job, thumbnail: Thumbnail) -> None:
+def _add_thumbnail(connection: Connection, job: Job, thumbnail: Thumbnail) -> bool:
     there = connection.execute(
         select(renditions.c.id).where(
             renditions.c.picture_id == job.picture_id, renditions.c.name == "thumbnail"
         )
     ).first()
     if there is not None:  # the camera's own came in the meantime
-        return
+        return False
     snippet = select(pictures.c.snippet).where(pictures.c.id == job.picture_id)
     connection.execute(
         renditions.insert().values(
@@ -230,3 +240,4 @@ def _add_thumbnail(connection: Connection, job: Job, thumbnail: Thumbnail) -> No
             height=thumbnail.height,
         )
     )
+    return True

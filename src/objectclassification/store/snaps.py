@@ -56,13 +56,14 @@ def add(connection: Connection, new: NewSnap) -> bool:
     values = {name: getattr(new, name) for name in NewSnap.__slots__}
     values["to"], values["targets"] = list(new.to), list(new.targets)
     connection.execute(snaps.insert().values(**values))
-    searchable = [
-        {"snap_id": new.id, "key": key[:256], "value": text}
+    # By key: long ones that are cut may become the same.
+    searchable = {
+        key[:256]: {"snap_id": new.id, "key": key[:256], "value": text}
         for key, value in new.context.items()
         if (text := context_text(value)) is not None
-    ]
+    }
     if searchable:
-        connection.execute(snap_context.insert(), searchable)
+        connection.execute(snap_context.insert(), list(searchable.values()))
     return True
 
 

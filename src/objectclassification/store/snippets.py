@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from objectclassification.errors import NotFound
 from objectclassification.store.tables import cameras, snippets
+
+MOST_SLOTS = 2**31 - 1
+"""The largest number of a slot: a signed 32-bit column holds it in every database."""
+
+# Built once: every PUT asks for it twice, and building it costs as much again as running it.
+_SLOT = select(snippets).where(snippets.c.number == bindparam("number"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,9 @@ def slot(connection: Connection, number: int) -> Slot:
     Raises:
         NotFound: there is none.
     """
-    row = connection.execute(select(snippets).where(snippets.c.number == number)).first()
+    row = None
+    if 0 < number <= MOST_SLOTS:  # drivers refuse a number that no column holds
+        row = connection.execute(_SLOT, {"number": number}).first()
     if row is None:
         raise NotFound(f"no snippet {number}: each camera gets one when it first connects")
     return Slot(row.number, row.camera, row.picture_id)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from uuid_utils import uuid7
 
 from objectclassification.errors import KeyReused
-from objectclassification.receipts import Picture, Shot
+from objectclassification.receipts import Picture, Rendition, Shot, rfc3339
 from objectclassification.store import pictures as reading
 from objectclassification.store import snaps, snippets
 from objectclassification.store.tables import jobs, pictures, renditions
 from objectclassification.store.tables import snippets as slots
+
+# Built once: building a statement costs as much again as running it.
+_SAME_KEY = select(renditions.c.picture_id, renditions.c.sha256).where(
+    renditions.c.snippet == bindparam("snippet"),
+    renditions.c.idempotency_key == bindparam("key"),
+)
+_CAPTURED_AT = select(pictures.c.captured_at).where(pictures.c.id == bindparam("picture"))
+_NEW_PICTURE = pictures.insert()
+_NEW_RENDITION = renditions.insert()
+_NEW_JOB = jobs.insert()
+_SHOW = slots.update().where(slots.c.number == bindparam("slot"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,51 +88,26 @@ def take(connection: Connection, upload: Upload) -> Taken:
     before = _same_key(connection, upload)
     if before is not None:
         return Taken(reading.get(connection, before), new=False, picture_is_new=False)
-    picture_id = _joined(connection, upload, slot.camera)
-    is_new = picture_id is None
-    if picture_id is None:
-        picture_id = _new_picture(connection, upload, slot)
-    connection.execute(
-        renditions.insert().values(
-            id=upload.id,
-            picture_id=picture_id,
-            snippet=upload.snippet,
-            name=upload.name,
-            sha256=upload.sha256,
-            size_bytes=upload.size_bytes,
-            media_type=upload.media_type,
-            width=upload.width,
-            height=upload.height,
-            idempotency_key=upload.idempotency_key,
-        )
-    )
-    if is_new:
-        connection.execute(
-            jobs.insert().values(
-                id=str(uuid7()),
-                picture_id=picture_id,
-                rendition_id=upload.id,
-                state="queued",
-                attempts=0,
-            )
-        )
-    picture = reading.get(connection, picture_id)
+    joined = _joined(connection, upload, slot.camera)
+    if joined is None:
+        picture = _new_picture(connection, upload, slot)
+        _add_rendition(connection, upload, picture.id)
+        _add_job(connection, upload, picture.id)
+    else:
+        _add_rendition(connection, upload, joined)
+        picture = reading.get(connection, joined)
     if upload.snap is not None and slot.camera is not None:
         shot = Shot(camera=slot.camera, state="uploaded", picture=picture.ref())
         snaps.save_shots(connection, upload.snap, [shot])
-    return Taken(picture, new=True, picture_is_new=is_new)
+    return Taken(picture, new=True, picture_is_new=joined is None)
 
 
 def _same_key(connection: Connection, upload: Upload) -> str | None:
     """The picture an earlier upload with the same key went to."""
     if upload.idempotency_key is None:
         return None
-    row = connection.execute(
-        select(renditions.c.picture_id, renditions.c.sha256).where(
-            renditions.c.snippet == upload.snippet,
-            renditions.c.idempotency_key == upload.idempotency_key,
-        )
-    ).first()
+    wanted = {"snippet": upload.snippet, "key": upload.idempotency_key}
+    row = connection.execute(_SAME_KEY, wanted).first()
     if row is None:
         return None
     if row.sha256 != upload.sha256:
@@ -145,26 +132,75 @@ def _joined(connection: Connection, upload: Upload, camera: str | None) -> str |
     return None if row is None else str(row.id)
 
 
-def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) -> str:
+def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) -> Picture:
+    """Adds a picture, and returns it as :func:`reading.get` will once its rendition is there."""
     picture_id = str(uuid7())
     captured_at = upload.received_at - (upload.age_ms or 0) / 1000
+    captured_from: Literal["age", "arrival"] = "arrival" if upload.age_ms is None else "age"
     connection.execute(
-        pictures.insert().values(
-            id=picture_id,
-            snippet=slot.number,
-            camera=slot.camera,
-            snap_id=upload.snap,
-            received_at=upload.received_at,
-            captured_at=captured_at,
-            captured_from="arrival" if upload.age_ms is None else "age",
-            captured_uncertainty_ms=upload.uncertainty_ms,
-        )
+        _NEW_PICTURE,
+        {
+            "id": picture_id,
+            "snippet": slot.number,
+            "camera": slot.camera,
+            "snap_id": upload.snap,
+            "received_at": upload.received_at,
+            "captured_at": captured_at,
+            "captured_from": captured_from,
+            "captured_uncertainty_ms": upload.uncertainty_ms,
+        },
     )
-    newest = connection.execute(
-        select(pictures.c.captured_at).where(pictures.c.id == slot.picture_id)
-    ).scalar_one_or_none()
+    newest = connection.execute(_CAPTURED_AT, {"picture": slot.picture_id}).scalar_one_or_none()
     if newest is None or captured_at >= newest:  # a late one never replaces a newer picture
-        connection.execute(
-            slots.update().where(slots.c.number == slot.number).values(picture_id=picture_id)
-        )
-    return picture_id
+        connection.execute(_SHOW, {"slot": slot.number, "picture_id": picture_id})
+    rendition = Rendition(
+        url=reading.image_url(picture_id, upload.name),
+        sha256=upload.sha256,
+        media_type=upload.media_type,
+        width=upload.width,
+        height=upload.height,
+        size_bytes=upload.size_bytes,
+    )
+    return Picture(
+        id=picture_id,
+        snippet=slot.number,
+        camera=slot.camera,
+        snap=upload.snap,
+        captured_at=rfc3339(captured_at),
+        captured_from=captured_from,
+        captured_uncertainty_ms=upload.uncertainty_ms,
+        received_at=rfc3339(upload.received_at),
+        renditions={upload.name: rendition},
+        state="queued",
+    )
+
+
+def _add_rendition(connection: Connection, upload: Upload, picture_id: str) -> None:
+    connection.execute(
+        _NEW_RENDITION,
+        {
+            "id": upload.id,
+            "picture_id": picture_id,
+            "snippet": upload.snippet,
+            "name": upload.name,
+            "sha256": upload.sha256,
+            "size_bytes": upload.size_bytes,
+            "media_type": upload.media_type,
+            "width": upload.width,
+            "height": upload.height,
+            "idempotency_key": upload.idempotency_key,
+        },
+    )
+
+
+def _add_job(connection: Connection, upload: Upload, picture_id: str) -> None:
+    connection.execute(
+        _NEW_JOB,
+        {
+            "id": str(uuid7()),
+            "picture_id": picture_id,
+            "rendition_id": upload.id,
+            "state": "queued",
+            "attempts": 0,
+        },
+    )

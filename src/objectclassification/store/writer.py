@@ -81,8 +81,10 @@ class Database:
         """Runs ``work`` on a reading thread, in a snapshot of its own.
 
         Raises:
-            StoreError: the database refused.
+            StoreError: the database refused, or is closed.
         """
+        if self._closed:
+            raise StoreError("the database is closed")
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ class Sensor(threading.Thread):
         self.size, self.fps, self.latency_s = size, fps, latency_s
         with clock.open("r+b") as file:
             self.clock = mmap.mmap(file.fileno(), 8)
-        self.appsrc: Any = None
+        self.viewers: dict[int, Any] = {}
 
     def run(self) -> None:
         number, start, held = 0, time.monotonic(), deque[tuple[float, int]]()
@@ -72,15 +72,15 @@ class Sensor(threading.Thread):
             time.sleep(max(0.0, start + number / self.fps - time.monotonic()))
 
     def push(self, number: int) -> None:
-        if (appsrc := self.appsrc) is not None:
-            appsrc.emit("push-buffer", Gst.Buffer.new_wrapped(draw(number, *self.size)))
+        if viewers := list(self.viewers.values()):
+            frame = draw(number, *self.size)
+            for appsrc in viewers:
+                appsrc.emit("push-buffer", Gst.Buffer.new_wrapped(frame))
 
     def configure(self, _factory: Any, media: Any) -> None:
-        self.appsrc = media.get_element().get_by_name_recurse_up("sensor")
-        media.connect("unprepared", self.forget)
-
-    def forget(self, _media: Any) -> None:
-        self.appsrc = None
+        # An old medium may end after the next one has begun, so each is known by itself.
+        self.viewers[hash(media)] = media.get_element().get_by_name_recurse_up("sensor")
+        media.connect("unprepared", lambda ended: self.viewers.pop(hash(ended), None))
 
 
 def main() -> None:

@@ -194,7 +194,7 @@ def http_camera(camera: HttpCamera) -> Iterator[HttpCamera]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         camera.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
             yield camera

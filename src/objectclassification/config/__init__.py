@@ -19,6 +19,7 @@ import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
 from objectclassification.errors import ConfigurationError
 
 APP = "objectclassification"
@@ -168,16 +169,17 @@ def find_connection(
     """Finds the server and the token as every command does.
 
     The server: the argument, ``OBJECTCLASSIFICATION_SERVER``, what ``login`` stored last, the
-    server this account runs on this machine, port 8000 here. The token: the file, a ``?token=`` in
-    the address, ``OBJECTCLASSIFICATION_TOKEN``, what ``login`` stored for that server, the local
-    server's admin token.
+    server this account runs on this machine, the one that systemd runs (for root only), port 8000
+    here. The token: the file, a ``?token=`` in the address, ``OBJECTCLASSIFICATION_TOKEN``, what
+    ``login`` stored for that server, the local server's admin token. With sudo, ``login`` is the
+    caller's, unless root has its own.
 
     Raises:
         ConfigurationError: the address or a file cannot be used.
     """
     stored = _read_credentials()
     servers: Mapping[str, Mapping[str, str]] = stored.get("servers", {})
-    local = _read_local()
+    local = _read_local() or _read_system()
     chosen = (
         server
         or os.environ.get(ENV_PREFIX + "SERVER")
@@ -279,12 +281,19 @@ def _local_file() -> Path:
 
 def _read_credentials() -> dict[str, Any]:
     file = _credentials_file()
+    if not file.exists() and (home := sudo_caller_home()) is not None:
+        file = home / ".config" / APP / "credentials.toml"
     return read_toml(file) if file.exists() else {}
 
 
 def _read_local() -> dict[str, Any]:
     file = _local_file()
     return read_toml(file) if file.exists() else {}
+
+
+def _read_system() -> dict[str, Any]:
+    file = SYSTEM_STATE / "server.toml"
+    return read_toml(file) if os.access(file, os.R_OK) else {}
 
 
 def _read_secret(file: Path) -> str:

@@ -1,0 +1,141 @@
+"""``objectclassification camera``: serve cameras to a hub."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from objectclassification.cli.options import Ca, TokenFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from objectclassification.config import Connection
+    from objectclassification.config.cameras import CameraSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(camera)
+
+
+def camera(
+    url: Annotated[
+        str | None, typer.Argument(help="The server's address; by default the known one.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the hub knows the camera by.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Index (0), device, rtsp://, http://, exec:COMMAND, file or folder.",
+            show_default="0",
+        ),
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Answers to @GROUP; may be given more than once.")
+    ] = None,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where each picture is saved: .jpg, .png or .webp.",
+            show_default="opencv_frame_0.jpg",
+        ),
+    ] = None,
+    size: Annotated[str | None, typer.Option(metavar="WxH", help="For example 1280x720.")] = None,
+    rotate: Annotated[
+        int | None, typer.Option(metavar="0|90|180|270", help="Degrees clockwise.")
+    ] = None,
+    warmup: Annotated[
+        str | None,
+        typer.Option(metavar="S|auto", help="After opening; by default 2 s for a device."),
+    ] = None,
+    latency_ms: Annotated[
+        float | None, typer.Option(help="From exposure to arrival; by default 100 (stream).")
+    ] = None,
+    keep_warm: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Stay open so long after a picture.", show_default="300"),
+    ] = None,
+    warm: Annotated[bool, typer.Option("--warm", help="Stay open always.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Close after each picture.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="cameras.toml: several cameras, instead of --name ….")
+    ] = None,
+    spool: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures that are not uploaded yet.")
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Take and deliver what is due, or one picture; exit.")
+    ] = False,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve a camera: take a picture for each snap, and upload it."""
+    from objectclassification.cli import logs
+    from objectclassification.config import find_connection, spool_folder
+    from objectclassification.config.cameras import load_cameras, one_camera
+
+    logs.configure(log_level)
+    told: dict[str, Any] = {
+        "name": name,
+        "source": source,
+        "groups": tuple(group) if group else None,
+        "path": path,
+        "size": size,
+        "rotate": rotate,
+        "warmup": warmup,
+        "latency_ms": latency_ms,
+        "keep_warm_s": _keep_warm_s(keep_warm, warm=warm, cold=cold),
+    }
+    cameras: Sequence[CameraSettings]
+    if config is not None:
+        given = [option for option, value in told.items() if value is not None]
+        if given:
+            raise typer.BadParameter(f"--config says it all: leave out {', '.join(given)}")
+        cameras, own = load_cameras(config), config.name
+    elif name is None:
+        raise typer.BadParameter("give the camera a --name, or several in --config cameras.toml")
+    else:
+        cameras, own = (one_camera(**told),), name
+    connection = find_connection(url, token_file, ca)
+    asyncio.run(_serve(connection, cameras, spool or spool_folder() / own, once=once))
+
+
+def _keep_warm_s(seconds: float | None, *, warm: bool, cold: bool) -> float | None:
+    if (seconds is not None) + warm + cold > 1:
+        raise typer.BadParameter("--keep-warm, --warm and --cold exclude each other")
+    if warm:
+        return math.inf
+    return 0.0 if cold else seconds
+
+
+async def _serve(
+    connection: Connection, cameras: Sequence[CameraSettings], spool: Path, *, once: bool
+) -> None:
+    from objectclassification.cli.supervised import new_notifier
+    from objectclassification.client.camera import serve_cameras
+
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    notifier = new_notifier()
+
+    def tell(line: str) -> None:
+        print(line, flush=True)
+        notifier.status(line)
+
+    def on_signal() -> None:
+        notifier.stopping()
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # the second one ends it at once
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    # Ready without the hub, which may come up later than its cameras.
+    notifier.ready(f"connecting to {connection.url}")
+    await serve_cameras(connection, cameras, spool, tell, stop=stop, once=once)

@@ -1,0 +1,207 @@
+"""``objectclassification service``: install and uninstall the systemd services."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from objectclassification.cli import options, units
+
+if TYPE_CHECKING:
+    from objectclassification.config.cameras import CameraSettings
+
+_SERVER_UNIT = "socket.service"
+_CAMERA_UNIT = "camera.service"
+_VARIABLE_PASSWORD = re.compile(r":\$\{\w+\}@")  # the environment has it
+
+
+class Service(StrEnum):
+    """What can be a service."""
+
+    SERVER = "server"
+    HUB = "hub"
+    CAMERA = "camera"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group of commands."""
+    group = typer.Typer(help="Run for ever, under systemd.", no_args_is_help=True)
+    install = typer.Typer(help="Write a service file, and say how to start.", no_args_is_help=True)
+    install.command("server")(install_server)
+    install.command("hub")(install_hub)
+    install.command("camera")(install_camera)
+    group.add_typer(install, name="install")
+    group.command()(uninstall)
+    app.add_typer(group, name="service")
+
+
+def install_server(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with more settings.")] = None,
+) -> None:
+    """Install the server (socket.service)."""
+    from objectclassification.config import load_server, read_toml
+    from objectclassification.errors import ConfigurationError
+
+    load_server(config, host=host, port=port)
+    if config is not None and "data" in read_toml(config):
+        raise ConfigurationError(
+            f"{config}: leave data out; the service keeps it in /var/lib/objectclassification"
+        )
+    words, lines = ["serve", "--data", "%S/objectclassification"], []
+    words += _listen(host, port)
+    if config is not None:
+        words += ["--config", "%d/server.toml"]
+        lines.append(units.credential("server.toml", config))
+    _explain(_write(_SERVER_UNIT, words, lines, []))
+
+
+def install_hub(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="TCP port.")] = None,
+) -> None:
+    """Install the hub alone (socket.service, too: a machine runs one or the other)."""
+    words = ["server", "--tokens", "%S/objectclassification/hub-tokens.toml"]
+    _explain(_write(_SERVER_UNIT, [*words, *_listen(host, port)], [], []))
+
+
+def install_camera(
+    url: Annotated[
+        str | None, typer.Argument(help="The server's address; by default the known one.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the hub knows the camera by.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Index, device, address, file or folder.", show_default="0"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="cameras.toml: several cameras, or more settings.")
+    ] = None,
+    token_file: options.TokenFile = None,
+    ca: options.Ca = None,
+) -> None:
+    """Install the camera program (camera.service), with the token that login stored."""
+    from objectclassification.config import find_connection, write_secret
+    from objectclassification.errors import ConfigurationError
+
+    if (config is None) == (name is None) or (config is not None and source is not None):
+        raise typer.BadParameter("give either --name and --source, or --config cameras.toml")
+    cameras = _cameras(name, source, config)
+    connection = find_connection(url, token_file, ca)
+    if connection.token is None:
+        raise ConfigurationError(
+            f"no token for {connection.url} is known: objectclassification login "
+            f"{connection.url}, or give --token-file"
+        )
+    words, lines = ["camera", units.quote(connection.url), "--token-file", "%d/token"], []
+    if config is None:
+        words += ["--name", units.quote(cameras[0].name), "--source", _in_unit(cameras[0].source)]
+    else:
+        words += ["--config", "%d/cameras.toml"]
+        lines.append(units.credential("cameras.toml", config))
+    if connection.ca is not None:
+        words += ["--ca", "%d/ca.pem"]
+        lines.append(units.credential("ca.pem", connection.ca))
+    words += ["--spool", "%S/objectclassification-camera/spool"]
+    read = [path for camera in cameras if (path := _file_of(camera.source)) is not None]
+    file = _write(_CAMERA_UNIT, words, lines, read)
+    try:
+        write_secret(units.CAMERA_TOKEN, connection.token + "\n")
+    except OSError as exc:
+        raise units.refused(units.CAMERA_TOKEN, exc) from exc
+    _explain(file)
+
+
+def uninstall(
+    service: Annotated[Service, typer.Argument(help="server, hub or camera.")],
+) -> None:
+    """Stop a service and take it off this machine; its data stays."""
+    unit = _CAMERA_UNIT if service is Service.CAMERA else _SERVER_UNIT
+    units.installed(unit)
+    _systemctl("disable", "--now", unit)
+    file = units.remove(unit)
+    _systemctl("daemon-reload")
+    state = "objectclassification"
+    if service is Service.CAMERA:
+        units.CAMERA_TOKEN.unlink(missing_ok=True)
+        state = "objectclassification-camera"
+    print(f"{unit} is stopped, and {file} deleted.")
+    print(f"  Its data is still in /var/lib/{state}, and your settings in {units.SETTINGS}.")
+
+
+def _write(unit: str, words: list[str], lines: list[str], read: list[Path]) -> Path:
+    text = units.render(unit, [units.command(*words), *lines, *units.binds(read)])
+    return units.write(unit, text)
+
+
+def _explain(file: Path) -> None:
+    print(f"{file} is written.")
+    for verb, meaning in (
+        ("daemon-reload", "reload the service files to include it"),
+        (f"start {file.name}", "run it for ever (restart, after a change)"),
+        (f"status {file.name}", "see how it is"),
+        (f"enable {file.name}", "start it on every reboot"),
+        (f"disable {file.name}", "do not"),
+    ):
+        print(f"  sudo systemctl {verb:<24} # {meaning}")
+
+
+def _listen(host: str | None, port: int | None) -> list[str]:
+    words = [] if host is None else ["--host", units.quote(host)]
+    return words if port is None else [*words, "--port", str(port)]
+
+
+def _cameras(
+    name: str | None, source: str | None, config: Path | None
+) -> tuple[CameraSettings, ...]:
+    """The cameras' settings, which must be good before anything is written."""
+    from objectclassification.client.shooter import check_names
+    from objectclassification.config.cameras import load_cameras, one_camera
+
+    cameras = (one_camera(name=name, source=source),) if config is None else load_cameras(config)
+    for camera in cameras:
+        check_names(camera)
+    return cameras
+
+
+def _in_unit(source: str) -> str:
+    """The source as a word of a unit file, which everyone on the machine can read."""
+    from objectclassification.capture.address import mask
+    from objectclassification.errors import ConfigurationError
+
+    without = _VARIABLE_PASSWORD.sub("@", source)
+    if mask(without) != without:
+        raise ConfigurationError(
+            f"{mask(source)} has a password, and service files have none: write ${{PASSWORD}} in "
+            f"its place and PASSWORD=… into {units.SETTINGS / 'camera.env'}, or give --config"
+        )
+    is_file = _file_of(source) is not None
+    return units.quote(str(Path(source).expanduser().absolute()) if is_file else source)
+
+
+def _file_of(source: str) -> Path | None:
+    """What a source reads of this machine's files: a file, a folder, or where its glob begins."""
+    from objectclassification.capture.address import kind_of
+
+    if kind_of(source) != "file" or source.startswith("file:"):
+        return None
+    path = Path(source).expanduser().absolute()
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _systemctl(*words: str) -> None:
+    from objectclassification.errors import ConfigurationError
+
+    program = shutil.which("systemctl")
+    if program is None:
+        raise ConfigurationError("systemctl is not here: this machine has no systemd")
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
+    if done.returncode != 0:
+        raise ConfigurationError(f"systemctl {' '.join(words)}: {done.stderr.strip()}")

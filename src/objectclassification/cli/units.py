@@ -1,0 +1,143 @@
+"""systemd unit files: the shipped ones, filled in for this machine.
+
+What a unit needs from places that a service cannot see is brought to it: secrets and settings by
+LoadCredential, programs and pictures of home folders by a bind mount.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import objectclassification
+from objectclassification.errors import ConfigurationError, Conflict, NotFound
+
+UNITS = Path("/etc/systemd/system")
+SETTINGS = Path("/etc/objectclassification")
+CAMERA_TOKEN = SETTINGS / "camera.token"
+"""As ``camera.service`` has it; only root can read it."""
+
+_MARK = "# ObjectClassification:"
+_EXEC = re.compile(r"^ExecStart=.*\n", re.MULTILINE)
+_PLAIN = re.compile(r"[A-Za-z0-9_/.,:=@+-]+\Z")
+# The units' ProtectHome and PrivateTmp hide these.
+_HIDDEN = tuple(Path(root) for root in ("/home", "/root", "/run/user", "/tmp", "/var/tmp"))  # noqa: S108
+
+
+def quote(word: str) -> str:
+    """Returns a word of a command line that systemd gives to the program as it is.
+
+    Raises:
+        ConfigurationError: it has a character that no unit file can hold.
+    """
+    if not word.isprintable():
+        raise ConfigurationError(f"{word!r} cannot stand in a unit file")
+    word = word.replace("%", "%%").replace("$", "$$")
+    if _PLAIN.match(word):
+        return word
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def command(*words: str) -> str:
+    """Returns ``ExecStart=`` for one of this installation's commands; the words are quoted."""
+    return " ".join((f"ExecStart={quote(sys.executable)} -P -m objectclassification", *words))
+
+
+def credential(name: str, file: Path) -> str:
+    """Returns ``LoadCredential=``: the unit finds the file as ``%d/NAME``.
+
+    Raises:
+        ConfigurationError: there is no such file.
+    """
+    if not file.is_file():
+        raise ConfigurationError(f"there is no file {file}")
+    return f"LoadCredential={name}:{str(file.resolve()).replace('%', '%%')}"
+
+
+def binds(paths: Iterable[Path] = ()) -> list[str]:
+    """Returns ``BindReadOnlyPaths=`` for this installation and more paths, where they are hidden.
+
+    Args:
+        paths: what else the service reads.
+    """
+    python = Path(sys.executable)
+    package = Path(objectclassification.__file__)
+    installation = {
+        Path(sys.prefix),
+        Path(sys.base_prefix),
+        python.parent,
+        python.resolve().parents[1],
+        package.parents[1],  # elsewhere in an editable installation
+    }
+    wanted = sorted({path.absolute() for path in (*installation, *paths)})
+    hidden = [path for path in wanted if any(root in path.parents for root in _HIDDEN)]
+    outermost = [path for path in hidden if not any(other in path.parents for other in hidden)]
+    return ["BindReadOnlyPaths=" + quote(str(path).replace(":", "\\:")) for path in outermost]
+
+
+def render(name: str, lines: Sequence[str]) -> str:
+    """Returns a shipped unit file with these lines in the place of its ``ExecStart=``."""
+    template = (files("objectclassification") / "packaging" / name).read_text()
+    return _EXEC.sub(lambda found: "".join(f"{line}\n" for line in lines), template)
+
+
+def write(name: str, text: str, folder: Path = UNITS) -> Path:
+    """Writes a unit file, also over an older one of ours.
+
+    Raises:
+        Conflict: there is a unit file of that name which is not ours.
+        ConfigurationError: it cannot be written.
+    """
+    file = folder / name
+    if file.exists():
+        _check_ours(file)
+    try:
+        file.write_text(text)
+    except OSError as exc:
+        raise refused(file, exc) from exc
+    return file
+
+
+def remove(name: str, folder: Path = UNITS) -> Path:
+    """Deletes a unit file.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it is not ours.
+        ConfigurationError: it cannot be deleted.
+    """
+    file = installed(name, folder)
+    try:
+        file.unlink()
+    except OSError as exc:
+        raise refused(file, exc) from exc
+    return file
+
+
+def installed(name: str, folder: Path = UNITS) -> Path:
+    """Returns where a unit of ours is.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: there is one of that name which is not ours.
+    """
+    file = folder / name
+    if not file.exists():
+        raise NotFound(f"{file} is not there: nothing to uninstall")
+    _check_ours(file)
+    return file
+
+
+def refused(file: Path, exc: OSError) -> ConfigurationError:
+    """Returns the error for a file that this account may not change."""
+    sudo = "; run this with sudo" if isinstance(exc, PermissionError) else ""
+    return ConfigurationError(f"cannot change {file}: {exc.strerror}{sudo}")
+
+
+def _check_ours(file: Path) -> None:
+    if not file.read_text().startswith(_MARK):
+        raise Conflict(f"{file} is of another program: move it away first")

@@ -1,0 +1,145 @@
+"""One camera of a camera program: takes the picture that a snap asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from objectclassification.capture import Capture, Spool, SpoolItem, Taken
+from objectclassification.client.threads import in_thread
+from objectclassification.config.cameras import CameraSettings
+from objectclassification.errors import ConfigurationError, SourceStalled
+from objectclassification.messages import CameraOffer, SnapOrder, is_name
+from objectclassification.receipts import Origin
+
+SHOTS_AT_ONCE = 8
+"""Snaps of one camera that wait for a frame, each in a thread; more wait for their turn."""
+LONGEST_S = 60.0
+"""No source takes longer to open and warm up; a deadline may be hours away."""
+MARGIN_S = 1.0
+MARGIN_SHARE = 0.1
+"""A failure is told this long before the deadline, so that its cause is in the receipt."""
+MOST_WARNINGS = 8
+MOST_CHARACTERS = 256
+"""What a message carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture that was taken, and kept if there is an API to take it.
+
+    Attributes:
+        taken: the picture.
+        item: its place in the spool; None at a hub alone.
+        camera_ms: durations by this machine's clock; ``total`` from the snap's arrival.
+        warnings: what was odd about it.
+    """
+
+    taken: Taken
+    item: SpoolItem | None
+    camera_ms: dict[str, float]
+    warnings: tuple[str, ...]
+
+
+class Shooter:
+    """Takes pictures of one source, beside all the others.
+
+    Args:
+        settings: the camera's.
+        spool: where pictures are kept until they are uploaded.
+
+    Attributes:
+        offer: what the hub is told of the camera.
+        upload: path of the PUT; None at a hub alone.
+
+    Raises:
+        ConfigurationError: the name, a group, the source or the path cannot be used.
+    """
+
+    def __init__(self, settings: CameraSettings, spool: Spool) -> None:
+        check_names(settings)
+        folder = settings.path.absolute().parent
+        if not folder.is_dir():
+            raise ConfigurationError(f"{settings.name}: there is no folder {folder} to save in")
+        self._capture = Capture(
+            settings.source,
+            settings.path,
+            size=settings.size,
+            rotate=settings.rotate,
+            warmup=settings.warmup,
+            keep_warm_s=settings.keep_warm_s,
+            latency_ms=settings.latency_ms,
+        )
+        self.upload: str | None = None
+        self.offer = CameraOffer(
+            name=settings.name,
+            groups=settings.groups,
+            source=self._capture.address[:MOST_CHARACTERS],
+        )
+        self._spool = spool
+        self._stays_warm = settings.keep_warm_s == math.inf
+        self._places = asyncio.Semaphore(SHOTS_AT_ONCE)
+
+    def open(self) -> None:
+        """Starts a source that is to stay warm; others are started by the first snap."""
+        if self._stays_warm:
+            self._capture.open()
+
+    async def shoot(self, order: SnapOrder, arrived: float, origin: Origin) -> Shot:
+        """Takes a picture that was exposed after a snap's arrival, saves it and keeps it.
+
+        Args:
+            order: the snap.
+            arrived: ``time.monotonic()`` seconds.
+            origin: who asked.
+
+        Returns:
+            The picture; if the API takes it, it is durable by now.
+
+        Raises:
+            CaptureError: there is none.
+        """
+        async with self._places:
+            work = partial(self._shoot, order, arrived, origin)
+            return await in_thread(work, f"shoot {self.offer.name}")
+
+    def close(self) -> None:
+        """Lets go of the source; shots that wait for it fail."""
+        self._capture.close()
+
+    def _shoot(self, order: SnapOrder, arrived: float, origin: Origin) -> Shot:
+        margin_s = min(MARGIN_S, MARGIN_SHARE * order.deadline_s)
+        left_s = arrived + order.deadline_s - margin_s - time.monotonic()
+        if left_s <= 0:
+            raise SourceStalled("too many snaps before this one", source=self._capture.address)
+        taken = self._capture.take(after=arrived, timeout_s=min(left_s, LONGEST_S))
+        camera_ms = dict(taken.camera_ms)
+        item = None
+        if self.upload is not None:
+            began = time.monotonic()
+            item = self._spool.add(
+                taken, camera=self.offer.name, upload=self.upload, snap=order.id, origin=origin
+            )
+            camera_ms["spool"] = _ms_since(began)
+        camera_ms["total"] = _ms_since(arrived)
+        unknown = (f"option {name} is not known here" for name in order.options)
+        warnings = (*taken.warnings, *unknown)[:MOST_WARNINGS]
+        short = tuple(warning[:MOST_CHARACTERS] for warning in warnings)
+        return Shot(taken, item, camera_ms, short)
+
+
+def check_names(settings: CameraSettings) -> None:
+    """Raises ConfigurationError when the hub would not take the camera's name or a group."""
+    for what, name in (("name", settings.name), *(("group", name) for name in settings.groups)):
+        if not is_name(name):
+            raise ConfigurationError(
+                f"{name!r} cannot be a {what}: it has letters and digits, then also '.', '_' and "
+                "'-', 64 at most"
+            )
+
+
+def _ms_since(moment: float) -> float:
+    return round((time.monotonic() - moment) * 1000, 1)

@@ -1,0 +1,227 @@
+"""Limits of time, space and number, on raw sockets where a client library is too polite."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.serving import WAIT_S, Served, photo, until
+
+FORM_START = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that is impatient and takes two bodies at a time."""
+    data = tmp_path_factory.mktemp("limited") / "data"
+    limits = {"max_uploads": 2, "body_timeout_s": 0.4, "header_timeout_s": 0.4}
+    with Served(data, **limits) as served:
+        served.new_token("camera", "door")
+        yield served
+
+
+def head(server: Served, line: str, *headers: str) -> bytes:
+    return "\r\n".join(
+        [line + " HTTP/1.1", "Host: x", f"Authorization: Bearer {server.token}", *headers, "", ""]
+    ).encode()
+
+
+@contextmanager
+def raw(server: Served) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S) as connection:
+        yield connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    """Everything until the server closes; a reset is an end as well."""
+    found = b""
+    try:
+        while piece := connection.recv(65_536):
+            found += piece
+    except ConnectionResetError:
+        pass
+    return found
+
+
+def read_to(connection: socket.socket, end: bytes) -> bytes:
+    found = b""
+    while not found.endswith(end):
+        piece = connection.recv(65_536)
+        assert piece, "the server closed"
+        found += piece
+    return found
+
+
+def incoming(server: Served) -> int:
+    return len(list((server.settings.data / "blobs" / "incoming").iterdir()))
+
+
+class TestBodies:
+    def test_a_body_that_stalls_gets_408(self, limited: Served) -> None:
+        before = limited.rows(), limited.files()
+        with raw(limited) as connection:
+            request = head(limited, "PUT /snippets/1", "Content-Length: 100000")
+            connection.sendall(request + photo()[:5000])
+            answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"application/problem+json" in answer
+        assert b'"code":"timeout"' in answer
+        assert (limited.rows(), limited.files()) == before
+
+    def test_a_form_that_stalls_gets_408(self, limited: Served) -> None:
+        kind = "Content-Type: multipart/form-data; boundary=x"
+        with raw(limited) as connection:
+            connection.sendall(head(limited, "PUT /snippets/1", "Content-Length: 9000", kind))
+            connection.sendall(FORM_START)
+            assert read_all(connection).startswith(b"HTTP/1.1 408 ")
+        assert incoming(limited) == 0
+
+    def test_a_snap_that_stalls_gets_408(self, limited: Served) -> None:
+        with raw(limited) as connection:
+            connection.sendall(head(limited, "POST /api/snaps", "Content-Length: 50") + b'{"to"')
+            assert read_all(connection).startswith(b"HTTP/1.1 408 ")
+
+    @pytest.mark.parametrize(
+        ("kind", "start"), [("image/jpeg", b""), ("multipart/form-data; boundary=x", FORM_START)]
+    )
+    def test_a_client_that_goes_away_leaves_nothing(
+        self, limited: Served, kind: str, start: bytes, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        before = limited.rows(), limited.files()
+        with raw(limited) as connection:
+            size, declared = "Content-Length: 100000", f"Content-Type: {kind}"
+            connection.sendall(head(limited, "PUT /snippets/1", size, declared))
+            connection.sendall(start + photo()[:5000])
+            until(lambda: incoming(limited) == 1)
+        until(lambda: incoming(limited) == 0)
+        assert (limited.rows(), limited.files()) == before
+        assert "Traceback" not in capfd.readouterr().err
+
+    def test_too_many_at_a_time_are_asked_to_come_back(self, limited: Served) -> None:
+        with raw(limited) as one, raw(limited) as two:
+            for connection in (one, two):
+                connection.sendall(head(limited, "PUT /snippets/1", "Content-Length: 100000"))
+            until(lambda: incoming(limited) == 2)
+            answer = limited.call("PUT", "/snippets/1", data=photo())
+            assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+            assert int(answer.headers["Retry-After"]) > 0
+            assert limited.call("GET", "/snippets/1").status_code == 200
+            one.close()
+            until(lambda: incoming(limited) == 1)
+            assert limited.call("PUT", "/snippets/1", data=photo()).status_code == 201
+
+    def test_an_early_answer_is_read_by_a_client_that_still_sends(self, limited: Served) -> None:
+        with raw(limited) as connection:
+            connection.sendall(head(limited, "PUT /snippets/9", "Content-Length: 3000000"))
+            assert connection.recv(12) == b"HTTP/1.1 404"
+            connection.sendall(bytes(3_000_000))
+            connection.sendall(head(limited, "GET /healthz"))  # the connection is good for more
+            answer = read_to(connection, b"ok\n")
+        assert answer.count(b"HTTP/1.1") == 1
+
+    def test_a_body_without_end_after_an_answer_is_cut_off(self, limited: Served) -> None:
+        with raw(limited) as connection:
+            connection.sendall(head(limited, "PUT /snippets/9", "Content-Length: 3000000"))
+            assert connection.recv(12) == b"HTTP/1.1 404"
+            connection.sendall(bytes(1000))
+            read_all(connection)  # ends, because the server closes
+
+
+class TestHeaders:
+    @pytest.mark.parametrize(
+        "start", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"], ids=["none", "line", "half"]
+    )
+    def test_headers_that_do_not_come_close_the_connection(
+        self, limited: Served, start: bytes
+    ) -> None:
+        with raw(limited) as connection:
+            connection.sendall(start)
+            assert read_all(connection) == b""
+
+    def test_the_next_requests_headers_too(self, limited: Served) -> None:
+        with raw(limited) as connection:
+            connection.sendall(head(limited, "GET /healthz"))
+            assert read_to(connection, b"ok\n").startswith(b"HTTP/1.1 200 ")
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost")
+            assert read_all(connection) == b""
+
+    @pytest.mark.parametrize("size", [70_000, 1_000_000, 50_000_000])
+    @pytest.mark.parametrize("kind", ["one", "many"])
+    def test_huge_headers_are_refused(self, limited: Served, size: int, kind: str) -> None:
+        line = b"X: " + b"x" * (size if kind == "one" else 1000) + b"\r\n"
+        with raw(limited) as connection:
+            try:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+                connection.sendall(line * (1 if kind == "one" else size // 1000))
+                connection.sendall(b"\r\n")
+            except (ConnectionResetError, BrokenPipeError):
+                return  # refused while it was still coming
+            assert not read_all(connection).startswith(b"HTTP/1.1 200")
+
+    def test_large_headers_are_fine(self, limited: Served) -> None:
+        answer = limited.call("GET", "/healthz", headers={"X": "x" * 30_000})
+        assert answer.status_code == 200
+
+    def test_what_is_not_http_gets_400(self, limited: Served) -> None:
+        with raw(limited) as connection:
+            connection.sendall(b"\x16\x03\x01\x02\x00 a TLS greeting\r\n\r\n")
+            assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+
+
+class TestDisk:
+    def test_below_the_floor_nothing_is_taken_and_reads_go_on(self, tmp_path: Path) -> None:
+        with Served(tmp_path / "data") as server:
+            made = server.call("PUT", "/snippets/1", data=photo()).json()
+            server.settle()
+        with Served(tmp_path / "data", disk_floor_bytes=2**60) as server:
+            before = server.files()
+            answer = server.call("PUT", "/snippets/1", data=photo())
+            assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+            assert "Retry-After" in answer.headers
+            assert server.files() == before
+            assert server.call("GET", "/readyz").status_code == 507
+            assert server.call("GET", "/healthz").status_code == 200
+            assert server.call("GET", "/snippets/1").json()["picture"]["id"] == made["id"]
+            image = server.call("GET", f"/api/pictures/{made['id']}/image")
+            assert (image.status_code, image.content) == (200, photo())
+            snap = server.call("POST", "/api/tokens", json={"role": "viewer"})
+            assert snap.status_code == 201  # rows are small
+
+    def test_a_disk_that_fails_is_a_problem_and_no_crash(self, limited: Served) -> None:
+        folder = limited.settings.data / "blobs" / "incoming"
+        shutil.rmtree(folder)
+        try:
+            answer = limited.call("PUT", "/snippets/1", data=photo())
+        finally:
+            folder.mkdir()
+        assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+        assert str(folder) not in answer.text
+        assert limited.call("PUT", "/snippets/1", data=photo()).status_code == 201
+
+    def test_a_picture_whose_file_is_gone(self, limited: Served) -> None:
+        made = limited.call("PUT", "/snippets/1", data=photo()).json()
+        limited.settle()
+        for file in limited.files():
+            (limited.settings.data / "blobs" / file).unlink()
+        answer = limited.call("GET", f"/api/pictures/{made['id']}/image")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_many_at_the_same_moment(limited: Served) -> None:
+    """Whoever is not taken is told to come back; nothing else goes wrong."""
+
+    def put(number: int) -> int:
+        return limited.call("PUT", "/snippets/1", data=photo(str(number))).status_code
+
+    with ThreadPoolExecutor(24) as pool:
+        statuses = list(pool.map(put, range(96)))
+    assert set(statuses) <= {201, 503}
+    assert 201 in statuses
+    limited.settle()
+    assert incoming(limited) == 0

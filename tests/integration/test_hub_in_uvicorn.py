@@ -1,0 +1,78 @@
+"""The same connection class behind uvicorn's HTTP protocols."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from objectclassification.hub.connection import uvicorn_protocol
+from objectclassification.hub.hub import Hub
+from objectclassification.hub.recorder import MemoryRecorder
+from objectclassification.hub.runner import HubRunner
+from objectclassification.messages import SnapOrder, Welcome
+from tests.integration.hub_fixtures import WITHIN_S, camera, hear, tokens
+
+
+async def _app(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"http"})
+
+
+@asynccontextmanager
+async def _uvicorn(http: Literal["httptools", "h11"]) -> AsyncIterator[tuple[str, uvicorn.Server]]:
+    runner = HubRunner(Hub(), MemoryRecorder(), tokens())
+    await runner.start()
+    config = uvicorn.Config(
+        _app,
+        port=0,
+        http=http,
+        ws=uvicorn_protocol(runner),
+        lifespan="off",
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)  # uvicorn has a flag and no event for it
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"ws://127.0.0.1:{port}", server
+    finally:
+        server.should_exit = True
+        await serving
+        await runner.stop()
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+async def test_one_port_for_http_and_the_hub(http: Literal["httptools", "h11"]) -> None:
+    async with _uvicorn(http) as (base, server):
+        for path in ("/", "/ws"):
+            async with (
+                connect(f"{base}{path}?token=token-admin") as cam,
+                connect(f"{base}{path}?token=token-admin") as plain,
+            ):
+                assert isinstance(await camera(cam, "door"), Welcome)
+                assert len(server.server_state.connections) == 2
+                await plain.send("snap")
+                assert isinstance(await hear(cam), SnapOrder)
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{base}/")
+        assert refused.value.response.status_code == 401
+
+
+async def test_uvicorn_closes_connections_with_1012_when_it_stops() -> None:
+    async with _uvicorn("httptools") as (base, server):
+        async with connect(f"{base}/?token=token-admin") as client:
+            server.should_exit = True
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(client.recv(), WITHIN_S)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012

@@ -1,0 +1,193 @@
+"""Settings, and how commands find their server and their token."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from objectclassification.config import (
+    Connection,
+    ServerSettings,
+    default_data,
+    find_connection,
+    forget_local,
+    is_loopback,
+    load_server,
+    read_toml,
+    remember,
+    remember_local,
+    split_token,
+    write_secret,
+)
+from objectclassification.errors import EXIT_CONFIGURATION, ConfigurationError
+
+SERVER = "OBJECTCLASSIFICATION_SERVER"
+TOKEN = "OBJECTCLASSIFICATION_TOKEN"
+
+
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    settings = load_server()
+    assert (settings.host, settings.port, settings.data) == ("127.0.0.1", 8000, default_data())
+    assert (settings.max_body_bytes, settings.max_pixels) == (32 * 2**20, 50_000_000)
+    assert not settings.no_auth
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        ServerSettings().port = 1
+
+
+def test_an_argument_beats_the_environment_which_beats_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text("port = 1\ntop = 2\nworkers = 3\n")
+    monkeypatch.setenv("OBJECTCLASSIFICATION_TOP", "20")
+    monkeypatch.setenv("OBJECTCLASSIFICATION_WORKERS", "30")
+    settings = load_server(file, workers=40, port=None)
+    assert (settings.port, settings.top, settings.workers) == (1, 20, 40)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("port = 70000", "port"),
+        ("port = 'x'", "port"),
+        ("prot = 1", "prot"),
+        ("max_body_bytes = 0", "max_body_bytes"),
+        ("port = ", "is not TOML"),
+    ],
+)
+def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, what: str) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=what) as caught:
+        load_server(file)
+    assert "\n" not in caught.value.detail
+    assert caught.value.exit_code == EXIT_CONFIGURATION
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        read_toml(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])
+def test_no_auth_is_refused_beyond_loopback(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="loopback"):
+        load_server(no_auth=True, host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.5.5.5", "::1", "localhost"])
+def test_no_auth_is_for_loopback(host: str) -> None:
+    assert load_server(no_auth=True, host=host).no_auth
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("address", "url", "token"),
+    [
+        ("http://host:8000/?token=t", "http://host:8000", "t"),
+        ("host:8000", "http://host:8000", None),
+        ("https://host/", "https://host", None),
+        ("ws://host:8000/ws?token=t", "http://host:8000", "t"),
+        ("wss://host", "https://host", None),
+        ("http://[::1]:8000/", "http://[::1]:8000", None),
+        ("http://host/proxied/", "http://host/proxied", None),
+        ("http://user:secret@host:1/", "http://host:1", None),
+    ],
+)
+def test_an_address_and_its_token(address: str, url: str, token: str | None) -> None:
+    assert split_token(address) == (url, token)
+
+
+@pytest.mark.parametrize("address", ["ftp://host", "http://", "http://host:port", "http://[::1"])
+def test_not_an_address(address: str) -> None:
+    with pytest.raises(ConfigurationError):
+        split_token(address)
+
+
+def test_with_nothing_known_it_is_port_8000_here() -> None:
+    assert find_connection() == Connection("http://127.0.0.1:8000")
+
+
+def test_login_is_remembered_for_that_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = remember(Connection("http://one:1", "t1"))
+    remember(Connection('http://two:2/"quoted"', "t2"))
+    assert mode(file) == 0o600
+    assert find_connection('http://two:2/"quoted"').token == "t2"
+    assert find_connection("http://one:1").token == "t1"
+    assert find_connection("http://three:3").token is None
+    assert find_connection().url == 'http://two:2/"quoted"'  # the last one
+    monkeypatch.setenv(SERVER, "http://one:1")
+    assert find_connection() == Connection("http://one:1", "t1")
+
+
+def test_the_token_that_is_nearest_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(Connection("http://one:1", "stored"))
+    assert find_connection("http://one:1").token == "stored"
+    monkeypatch.setenv(TOKEN, "environment")
+    assert find_connection("http://one:1").token == "environment"
+    assert find_connection("http://one:1/?token=address").token == "address"
+    file = tmp_path / "token"
+    file.write_text("file\n")
+    assert find_connection("http://one:1/?token=address", file).token == "file"
+
+
+def test_a_private_authority_is_remembered(tmp_path: Path) -> None:
+    remember(Connection("https://one", "t", tmp_path / "ca.pem"))
+    assert find_connection("https://one").ca == tmp_path / "ca.pem"
+
+
+@pytest.mark.parametrize("content", [b"", b"two words", b"\xff\xfe"])
+def test_a_token_file_without_one_token(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="token file") as caught:
+        find_connection("http://one:1", file)
+    assert "two words" not in caught.value.detail
+
+
+def test_on_the_servers_own_machine_both_are_found(tmp_path: Path) -> None:
+    admin = tmp_path / "admin-token"
+    write_secret(admin, "secret\n")
+    note = remember_local("http://127.0.0.1:4711", admin)
+    assert mode(note) == 0o600
+    assert find_connection() == Connection("http://127.0.0.1:4711", "secret")
+    assert find_connection("http://localhost:4711").token == "secret"
+    assert find_connection("http://localhost:4712").token is None
+    assert find_connection("http://elsewhere:4711").token is None
+    forget_local()
+    assert find_connection() == Connection("http://127.0.0.1:8000")
+
+
+def test_another_servers_note_is_left_alone(tmp_path: Path) -> None:
+    note = remember_local("http://127.0.0.1:4711", None)
+    note.write_text(note.read_text().replace(f"pid = {os.getpid()}", "pid = 1"))
+    forget_local()
+    assert find_connection().url == "http://127.0.0.1:4711"
+
+
+def test_a_connection_never_shows_its_token() -> None:
+    assert "t0ken" not in repr(Connection("http://one", "t0ken"))
+
+
+def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "secret"
+    before = os.umask(0)
+    try:
+        write_secret(file, "s")
+        write_secret(file, "t")
+    finally:
+        os.umask(before)
+    assert (mode(file), file.read_text()) == (0o600, "t")
+    assert mode(file.parent) == 0o700
+    assert [path.name for path in file.parent.iterdir()] == ["secret"]

@@ -1,0 +1,200 @@
+"""Any order of messages, duplicates, late ones, disconnects, slow and failing stores.
+
+What must hold: one ``done`` for each accepted snap, counts that sum to the number of targets, and
+ranks that never fall.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from objectclassification.errors import RequestError
+from objectclassification.messages import (
+    Accepted,
+    Cancel,
+    Done,
+    ShotReport,
+    Shots,
+    SnapRequest,
+    failure,
+)
+from objectclassification.receipts import RANK, Failure, Prediction, Shot, Until, tally
+from tests.hubs import OPERATOR, PICTURE, Bench, store_error
+
+NAMES = ("a", "b", "c")
+cameras = st.sampled_from(NAMES)
+own_ids = st.sampled_from(["x", "y"])
+snap_ids = own_ids | st.sampled_from(["snap-1", "snap-2", "snap-3"])
+codes: st.SearchStrategy[Failure] = st.sampled_from(["dark", "timeout", "capture_failed"])
+untils: st.SearchStrategy[Until] = st.sampled_from(["captured", "uploaded", "classified"])
+
+
+class HubMachine(RuleBasedStateMachine):
+    """Drives a hub whose recorder answers when the machine says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bench = Bench(patient=True)
+        self.bench.hub.know({name: ("all",) for name in NAMES})
+        self.sessions: list[int] = []
+        self.controllers = [self.bench.controller(), self.bench.controller()]
+        self.shots: dict[tuple[str, str], Shot] = {}
+        self.accepted: Counter[tuple[int, str]] = Counter()
+        self.done: Counter[tuple[int, str]] = Counter()
+
+    @rule(name=cameras, instance=st.sampled_from(["one", "two"]))
+    def camera_connects(self, name: str, instance: str) -> None:
+        self.sessions.append(self.bench.camera(name, instance=f"{instance}-{name}"))
+
+    @precondition(lambda self: self.sessions)
+    @rule(data=st.data())
+    def camera_disconnects(self, data: st.DataObject) -> None:
+        session = data.draw(st.sampled_from(self.sessions))
+        self.sessions.remove(session)
+        self.bench.hub.disconnect(session)
+        self.bench.carry_out()
+
+    @rule(
+        which=st.integers(0, 1),
+        to=st.lists(st.sampled_from(["*", "@all", *NAMES]), min_size=1, max_size=3),
+        id_=st.none() | own_ids,
+        until=untils,
+        deadline_s=st.sampled_from([0.5, 3.0]),
+    )
+    def snaps(
+        self, which: int, to: list[str], id_: str | None, until: Until, deadline_s: float
+    ) -> None:
+        request = SnapRequest(to=tuple(to), id=id_, until=until, deadline_s=deadline_s)
+        self.bench.say(self.controllers[which], request)
+
+    @rule(to=cameras, id_=st.none() | own_ids)
+    def snaps_over_http(self, to: str, id_: str | None) -> None:
+        try:
+            self.bench.hub.snap(SnapRequest(to=(to,), id=id_), OPERATOR)
+        except RequestError:
+            assert id_ is not None  # all names are known: only an id can be refused
+        self.bench.carry_out()
+
+    @rule(text=st.sampled_from(["snap", "hello", "{", '{"type":"snap"}']))
+    def says_plainly(self, text: str) -> None:
+        session = self.bench.connect()
+        self.bench.say(session, text)
+        self.bench.hub.disconnect(session)
+
+    @precondition(lambda self: self.sessions)
+    @rule(
+        data=st.data(),
+        snap=snap_ids,
+        camera=cameras,
+        state=st.sampled_from(["delivered", "captured", "failed"]),
+        code=codes,
+        own=st.booleans(),
+    )
+    def camera_reports(
+        self, data: st.DataObject, snap: str, camera: str, state: str, code: Failure, own: bool
+    ) -> None:
+        session = data.draw(st.sampled_from(self.sessions))
+        report = ShotReport(
+            snap=snap,
+            camera=camera,
+            state=state,  # type: ignore[arg-type]
+            error=failure(code, "drawn") if state == "failed" else None,
+            origin="camera" if own and not snap.startswith("snap-") else "controller",
+        )
+        self.bench.say(session, report)
+
+    @rule(snap=snap_ids, camera=cameras, what=st.sampled_from(["upload", "classify", "fail"]))
+    def server_reports(self, snap: str, camera: str, what: str) -> None:
+        if what == "upload":
+            self.bench.hub.uploaded(snap, camera, PICTURE)
+        elif what == "classify":
+            self.bench.hub.classified(snap, camera, (Prediction("cat", 0.9),))
+        else:
+            self.bench.hub.classify_failed(snap, camera, "drawn")
+        self.bench.carry_out()
+
+    @rule(snap=snap_ids, camera=cameras, state=st.sampled_from(["uploaded", "classified"]))
+    def rows_know_more(self, snap: str, camera: str, state: str) -> None:
+        self.bench.rows[snap] = (Shot(camera=camera, state=state),)  # type: ignore[arg-type]
+
+    @rule(which=st.integers(0, 1), snap=snap_ids)
+    def cancels(self, which: int, snap: str) -> None:
+        self.bench.say(self.controllers[which], Cancel(snap))
+
+    @precondition(lambda self: self.bench.questions)
+    @rule(data=st.data(), fails=st.booleans())
+    def recorder_answers(self, data: st.DataObject, fails: bool) -> None:
+        # Any order between snaps; for one snap the hub asks one question at a time.
+        index = data.draw(st.integers(0, len(self.bench.questions) - 1))
+        error = store_error() if fails else None
+        self.bench.answer(self.bench.questions.pop(index), error)
+
+    @rule(which=st.integers(0, 1), pauses=st.booleans())
+    def controller_stops_or_starts_reading(self, which: int, pauses: bool) -> None:
+        if pauses:
+            self.bench.hub.pause(self.controllers[which])
+        else:
+            self.bench.hub.resume(self.controllers[which])
+        self.bench.carry_out()
+
+    @rule(seconds=st.sampled_from([0.01, 0.06, 0.7, 4.0, 70.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.bench.wait(seconds)
+
+    @invariant()
+    def ranks_never_fall(self) -> None:
+        live = [self.bench.hub.receipt(id_) for id_ in self.bench.stored]
+        for receipt in [*live, *self.bench.finished.values()]:
+            for shot in receipt.shots if receipt is not None else ():
+                key = (receipt.snap, shot.camera) if receipt else ("", "")
+                before = self.shots.get(key, shot)
+                assert RANK[shot.state] >= RANK[before.state]
+                if before.state in ("classified", "failed"):
+                    assert shot.state == before.state
+                assert (shot.error is not None) == (shot.state == "failed")
+                assert before.elapsed_ms.items() <= shot.elapsed_ms.items()
+                self.shots[key] = shot
+
+    @invariant()
+    def counts_sum(self) -> None:
+        for receipt in self.bench.finished.values():
+            targets = self.bench.stored[receipt.snap].cameras
+            counts = (receipt.answered, receipt.failed, receipt.missing)
+            assert sum(counts) == len(targets) == len(receipt.shots)
+            assert counts == tally(receipt.shots, receipt.until)
+
+    @invariant()
+    def nothing_is_told_of_a_snap_but_between_accepted_and_done(self) -> None:
+        for session in self.controllers:
+            for message in self.bench.heard(session):
+                if isinstance(message, Accepted):
+                    self.accepted[session, message.snap] += 1
+                elif isinstance(message, Done):
+                    self.done[session, message.snap] += 1
+                    assert self.done[session, message.snap] == self.accepted[session, message.snap]
+                elif isinstance(message, Shots):
+                    key = (session, message.snap)
+                    assert self.accepted[key] > self.done[key]
+
+    def teardown(self) -> None:
+        """Every accepted snap ends, however the rest went."""
+        for _ in range(20):
+            while self.bench.questions:
+                self.bench.answer(self.bench.questions.pop(0))
+            self.bench.wait(30.0)
+        self.nothing_is_told_of_a_snap_but_between_accepted_and_done()
+        assert self.bench.hub.live_snaps == 0
+        assert self.bench.finished.keys() == self.bench.stored.keys()
+        assert self.done == self.accepted
+        for receipt in self.bench.finished.values():
+            saved = [end for _, end in self.bench.saved[receipt.snap] if end is not None]
+            assert len(saved) == 1
+        self.counts_sum()
+
+
+TestHubStates = HubMachine.TestCase
+TestHubStates.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -1,0 +1,121 @@
+"""A wire between a program and a server that a test can hold, cut and make lose an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from types import TracebackType
+
+from tests.serving import WAIT_S
+
+
+class Wire:
+    """Forwards TCP to a server's port; its own methods may be called from any thread.
+
+    Args:
+        port: of the server, on loopback.
+
+    Attributes:
+        port: its own.
+        url: what to give to the program instead of the server's.
+        held: set while a PUT is kept from the server.
+        lost: set once the answer to a PUT was lost.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._ready: Future[int] = Future()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="wire")
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._answers_to_lose = 0
+        self.held = threading.Event()
+        self.lost = threading.Event()
+
+    def __enter__(self) -> Wire:
+        self._thread.start()
+        self.port = self._ready.result(WAIT_S)
+        self.url = f"http://127.0.0.1:{self.port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(WAIT_S)
+
+    def hold_puts(self) -> None:
+        """From now on no PUT reaches the server, until :meth:`release`."""
+        self._loop.call_soon_threadsafe(self._free.clear)
+
+    def release(self) -> None:
+        """Lets the PUTs that were held go on, and all others."""
+        self._loop.call_soon_threadsafe(self._free.set)
+
+    def lose_answers(self, number: int) -> None:
+        """The server gets the next PUTs, and its answers are lost."""
+        self._answers_to_lose = number
+
+    def cut(self) -> None:
+        """Breaks all connections, without a word of farewell; new ones may be made."""
+        self._loop.call_soon_threadsafe(self._abort_all)
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._ready.set_result(server.sockets[0].getsockname()[1])
+        await self._stop.wait()
+        server.close()
+        self._abort_all()
+
+    def _abort_all(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._server_port)
+        except OSError:  # the server is down: so is the wire
+            writer.transport.abort()
+            return
+        self._writers |= {writer, there[1]}
+        loses = asyncio.Event()
+        ways = {
+            asyncio.create_task(self._up(reader, there[1], loses)),
+            asyncio.create_task(self._down(there[0], writer, loses)),
+        }
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            self._writers -= {writer, there[1]}
+            writer.transport.abort()
+            there[1].transport.abort()
+
+    async def _up(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, loses: asyncio.Event
+    ) -> None:
+        while piece := await reader.read(65536):
+            if piece.startswith(b"PUT "):
+                if not self._free.is_set():
+                    self.held.set()
+                    await self._free.wait()
+                if self._answers_to_lose:
+                    self._answers_to_lose -= 1
+                    loses.set()
+            writer.write(piece)
+            await writer.drain()
+
+    async def _down(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, loses: asyncio.Event
+    ) -> None:
+        while piece := await reader.read(65536):
+            if loses.is_set():
+                self.lost.set()
+                return
+            writer.write(piece)
+            await writer.drain()
