@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -66,6 +67,14 @@ class CameraProcess:
                 return line
             seen.append(line)
         raise AssertionError(f"it ended without {pattern!r}: {seen} {self.errors}")
+
+    def log(self, text: str) -> None:
+        """Waits until it has written this to standard error."""
+        until = time.monotonic() + WAIT_S
+        while text not in self.errors:
+            assert self.process.poll() is None, self.errors
+            assert time.monotonic() < until, self.errors
+            time.sleep(0.02)  # a file tells nobody that it grows
 
     def ready(self) -> CameraProcess:
         """Waits until it is connected."""

@@ -148,8 +148,8 @@ class Bench:
                         for session in effect.sessions:
                             self.inbox[session].append(decode_hub(effect.payload))
                     case SendEach():
-                        for session, payload in effect.frames:
-                            self.inbox[session].append(decode_hub(payload))
+                        for session, payloads in effect.payloads:
+                            self.inbox[session].extend(map(decode_hub, payloads))
                     case Close():
                         self.closed[effect.session] = (effect.code, effect.reason)
                     case Publish():

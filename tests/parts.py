@@ -25,9 +25,16 @@ def _gst_rtsp() -> bool:
     return subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True).returncode == 0
 
 
+def _may_boot() -> bool:
+    programs = ("debootstrap", "systemd-nspawn", "unshare")
+    return os.geteuid() == 0 and all(shutil.which(program) for program in programs)
+
+
 _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
+    "openssl": (lambda: shutil.which("openssl") is not None, "openssl"),
     "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg"),
     "gst-rtsp": (_gst_rtsp, "python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly"),
+    "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
 }
 
 

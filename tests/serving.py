@@ -40,7 +40,7 @@ from tests.photographs import ROCKET
 
 T = TypeVar("T")
 M = TypeVar("M", bound=HubMessage)
-WAIT_S = 60.0
+WAIT_S = 30.0
 """The most a test waits for what must come; far more than it takes."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from concurrent.futures import Future
 from types import TracebackType
@@ -15,6 +16,7 @@ class Wire:
 
     Args:
         port: of the server, on loopback.
+        tls: the wire's own certificate and key: it is the TLS proxy in front of the server.
 
     Attributes:
         port: its own.
@@ -23,8 +25,9 @@ class Wire:
         lost: set once the answer to a PUT was lost.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._server_port = port
+        self._tls = tls
         self._ready: Future[int] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="wire")
         self._writers: set[asyncio.StreamWriter] = set()
@@ -35,7 +38,7 @@ class Wire:
     def __enter__(self) -> Wire:
         self._thread.start()
         self.port = self._ready.result(WAIT_S)
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         return self
 
     def __exit__(
@@ -64,7 +67,7 @@ class Wire:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self._ready.set_result(server.sockets[0].getsockname()[1])
         await self._stop.wait()
         server.close()

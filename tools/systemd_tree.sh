@@ -32,8 +32,10 @@ if [ ! -d "$root" ]; then
     mv "$root.new" "$root"
 fi
 
-rm -f "$folder"/objectclassification-*.whl
+# A build folder of an earlier time would bring back modules that were deleted since.
+rm -rf build "$folder"/objectclassification-*.whl
 "$python" -m pip --quiet wheel --no-deps --wheel-dir "$folder" .
+rm -rf build
 wheel=$(echo "$folder"/objectclassification-*.whl)
 
 # The versions that PYTHON has, so that this runs what the other tests ran.

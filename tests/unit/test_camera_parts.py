@@ -97,15 +97,14 @@ async def test_work_in_a_thread_ends_for_whoever_waits() -> None:
 
 
 async def test_work_that_hangs_keeps_nobody() -> None:
-    begun, hangs = threading.Event(), threading.Event()
+    loop, begun, hangs = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     def hang() -> None:
-        begun.set()
+        loop.call_soon_threadsafe(begun.set)
         hangs.wait()
 
     waiting = asyncio.create_task(in_thread(hang, "hanging"))
-    while not begun.is_set():
-        await asyncio.sleep(0)
+    await begun.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

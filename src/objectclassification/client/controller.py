@@ -32,7 +32,7 @@ from objectclassification.messages import (
 )
 from objectclassification.receipts import Shot
 
-PATIENCE_S = 5.0
+PATIENCE_S = 2.0
 """To reach the server at all."""
 GRACE_S = 10.0
 """After the deadline, for the hub's last word."""

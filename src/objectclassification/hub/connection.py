@@ -142,15 +142,23 @@ class Connection(asyncio.Protocol):
             self._out = [frame]
             self._runner.has_output(self)
 
+    def send_now(self, frames: bytes) -> None:
+        """Sends encoded frames at once, behind what this loop turn has for it already."""
+        if self._out is not None:
+            self._out.append(frames)
+        elif self.is_open:
+            self._transport.write(frames)
+            if self._paused:
+                self._check_bound()
+
     def flush(self) -> None:
         """Hands what was sent in this loop turn to the transport, in one write."""
         out, self._out = self._out, None
         if out is None or self._transport.is_closing():
             return
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
-        if self._paused and self.unsent_bytes > self._runner.bound(self):
-            _log.warning("dropped: does not read", peer=self.peer, unsent=self.unsent_bytes)
-            self.abort()
+        if self._paused:
+            self._check_bound()
 
     def close(self, code: int, reason: str) -> None:
         """Starts the closing handshake; the runner's sweep ends it if the client does not."""
@@ -163,6 +171,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Ends the connection without another byte."""
+        self.is_open = False
         self._transport.abort()
 
     @property
@@ -176,6 +185,11 @@ class Connection(asyncio.Protocol):
         return str(self._transport.get_extra_info("peername"))
 
     # Inside.
+
+    def _check_bound(self) -> None:
+        if self.unsent_bytes > self._runner.bound(self):
+            _log.warning("dropped: does not read", peer=self.peer, unsent=self.unsent_bytes)
+            self.abort()
 
     def _take_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT and frame.fin:

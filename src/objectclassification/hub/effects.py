@@ -76,9 +76,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class SendEach:
-    """Send each session its own text frame: the fan-out of a snap."""
+    """Send each session text frames of its own, now: the fan-out of a snap."""
 
-    frames: tuple[tuple[int, bytes], ...]
+    payloads: tuple[tuple[int, list[bytes]], ...]
 
 
 @dataclass(frozen=True, slots=True)

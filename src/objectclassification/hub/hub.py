@@ -286,9 +286,9 @@ class Hub:
 
     # Answers to effects.
 
-    def stored(self, snap_id: str) -> Receipt:
-        """Answers ``Store``: it is durable. Returns its receipt at acceptance."""
-        return self._snaps.stored(snap_id)
+    def stored(self, snap_id: str) -> None:
+        """Answers ``Store``: it is durable."""
+        self._snaps.stored(snap_id)
 
     def exists(self, snap_id: str, receipt: Receipt) -> None:
         """Answers ``Store``: the same request was stored before."""

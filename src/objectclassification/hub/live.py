@@ -85,7 +85,7 @@ class LiveSnaps:
         if snap.phase is not Phase.STORING:
             self._tell_all([follower], snap.receipt())
 
-    def stored(self, snap_id: str) -> Receipt:
+    def stored(self, snap_id: str) -> None:
         """The snap is durable: tells who asked, and its cameras."""
         snap = self._live[snap_id]
         snap.phase = Phase.OPEN
@@ -100,7 +100,6 @@ class LiveSnaps:
         heapq.heappush(self._deadlines, (snap.deadline, snap_id))
         self._wake(snap.deadline)
         self.changed(snap)
-        return snap.receipt()
 
     def exists(self, snap_id: str, receipt: Receipt) -> None:
         """The same request was stored before: its followers get that receipt."""
@@ -224,14 +223,15 @@ class LiveSnaps:
         left_s = max(0.001, round(snap.deadline - now, 3))
         order = SnapOrder(id=snap.new.id, camera="@", deadline_s=left_s, options=snap.new.options)
         head, tail = encode(order).split(b"@", 1)  # neither an id nor the tag holds an @
-        frames = []
+        payloads: dict[int, list[bytes]] = {}
         for name, shot in snap.shots.items():
             session = self._sessions.by_camera.get(name)
             # A session without its slots yet gets the order with its welcome.
             if session is not None and session.placed and not shot.ended:
-                frames.append((session.id, b"%b%b%b" % (head, name.encode(), tail)))
-        if frames:
-            self._out.add(SendEach(tuple(frames)))
+                payload = b"%b%b%b" % (head, name.encode(), tail)
+                payloads.setdefault(session.id, []).append(payload)
+        if payloads:
+            self._out.add(SendEach(tuple(payloads.items())))
 
     def _move_on(self, snap: LiveSnap) -> None:
         if snap.open > 0:

@@ -7,9 +7,8 @@ The contract is in the docstrings here and is tested over every recorder in
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Protocol
-
-import msgspec
 
 from objectclassification.auth import Identity
 from objectclassification.errors import Conflict
@@ -73,13 +72,12 @@ class Recorder(Protocol):
 
 
 class MemoryRecorder:
-    """The recorder of a hub alone: slots by arrival, the newest receipts, nothing on disk."""
+    """The recorder of a hub alone: slots by arrival, the newest snaps, nothing on disk."""
 
     def __init__(self) -> None:
         self._slots: dict[str, int] = {}
         self._groups: dict[str, tuple[str, ...]] = {}
-        self._asked: OrderedDict[str, NewSnap] = OrderedDict()
-        self._receipts: dict[str, Receipt] = {}
+        self._snaps: OrderedDict[str, _Kept] = OrderedDict()
 
     async def known(self) -> dict[str, tuple[str, ...]]:
         """See :class:`Recorder`."""
@@ -98,58 +96,59 @@ class MemoryRecorder:
 
     async def store(self, snap: NewSnap) -> Receipt | None:
         """See :class:`Recorder`."""
-        known = self._asked.get(snap.id)
-        if known is not None:
-            if not known.asks_the_same(snap):
+        kept = self._snaps.get(snap.id)
+        if kept is not None:
+            if not kept.snap.asks_the_same(snap):
                 raise Conflict(f"the id {snap.id} belongs to another snap")
-            return self._receipts[snap.id]
-        self._asked[snap.id] = snap
-        self._receipts[snap.id] = _opened(snap)
-        if len(self._asked) > KEPT_SNAPS:
-            oldest, _ = self._asked.popitem(last=False)
-            del self._receipts[oldest]
+            return kept.receipt()
+        self._snaps[snap.id] = _Kept(snap)
+        if len(self._snaps) > KEPT_SNAPS:
+            self._snaps.popitem(last=False)
         return None
 
     async def save(self, snap_id: str, shots: tuple[Shot, ...], ended: Ended | None) -> None:
         """See :class:`Recorder`."""
-        receipt = self._receipts.get(snap_id)
-        if receipt is None:  # over KEPT_SNAPS newer ones came; it was forgotten
-            return
-        kept = {shot.camera: shot for shot in receipt.shots}
-        for shot in shots:
-            if RANK[shot.state] >= RANK[kept[shot.camera].state]:
-                kept[shot.camera] = shot
-        receipt = msgspec.structs.replace(receipt, shots=tuple(kept.values()))
-        if ended is not None:
-            receipt = msgspec.structs.replace(
-                receipt,
-                done=True,
-                answered=ended.answered,
-                failed=ended.failed,
-                missing=ended.missing,
-                elapsed_ms=ended.elapsed_ms,
-            )
-        self._receipts[snap_id] = receipt
+        kept = self._snaps.get(snap_id)
+        if kept is not None:  # else more than KEPT_SNAPS came since
+            kept.merge(shots)
+            kept.ended = ended
 
     async def reconcile(self, snap_id: str) -> tuple[Shot, ...]:
         """See :class:`Recorder`; a hub alone has no other rows to ask."""
-        receipt = self._receipts.get(snap_id)
-        return receipt.shots if receipt is not None else ()
+        kept = self._snaps.get(snap_id)
+        return tuple(kept.shots.values()) if kept is not None else ()
 
 
-def _opened(snap: NewSnap) -> Receipt:
-    return Receipt(
-        snap=snap.id,
-        done=False,
-        answered=0,
-        failed=0,
-        missing=0,
-        elapsed_ms=None,
-        context=snap.context,
-        shots=tuple(Shot(camera=name, state="requested") for name in snap.cameras),
-        to=snap.to,
-        until=snap.until,
-        deadline_s=snap.deadline_s,
-        origin=snap.origin,
-        accepted_at=snap.accepted_at,
-    )
+@dataclass(slots=True)
+class _Kept:
+    """A snap as the memory recorder keeps it; shots that nothing is known of are left out."""
+
+    snap: NewSnap
+    shots: dict[str, Shot] = field(default_factory=dict)
+    ended: Ended | None = None
+
+    def merge(self, shots: tuple[Shot, ...]) -> None:
+        for shot in shots:
+            before = self.shots.get(shot.camera)
+            if before is None or RANK[shot.state] >= RANK[before.state]:
+                self.shots[shot.camera] = shot
+
+    def receipt(self) -> Receipt:
+        snap, ended = self.snap, self.ended
+        return Receipt(
+            snap=snap.id,
+            done=ended is not None,
+            answered=ended.answered if ended else 0,
+            failed=ended.failed if ended else 0,
+            missing=ended.missing if ended else 0,
+            elapsed_ms=ended.elapsed_ms if ended else None,
+            context=snap.context,
+            shots=tuple(
+                self.shots.get(name, Shot(camera=name, state="requested")) for name in snap.cameras
+            ),
+            to=snap.to,
+            until=snap.until,
+            deadline_s=snap.deadline_s,
+            origin=snap.origin,
+            accepted_at=snap.accepted_at,
+        )

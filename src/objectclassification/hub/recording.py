@@ -91,17 +91,19 @@ class Recording:
             self._hub.store_failed(snap_id, exc)
         else:
             if receipt is None:
-                receipt = self._hub.stored(snap_id)
+                self._hub.stored(snap_id)
             else:
                 self._hub.exists(snap_id, receipt)
-        for future in self._storing.pop(snap_id):
-            if future.done():  # whoever asked has gone
-                continue
+        waiting = [future for future in self._storing.pop(snap_id) if not future.done()]
+        self._settle()
+        if not waiting:
+            return
+        receipt = receipt or self._hub.receipt(snap_id)
+        for future in waiting:
             if error is not None:
                 future.set_exception(error)
             elif receipt is not None:
                 future.set_result(receipt)
-        self._settle()
 
     async def _save(self, effect: SaveShots) -> None:
         call = self._recorder.save(effect.snap_id, effect.shots, effect.ended)

@@ -293,8 +293,10 @@ class HubRunner:
                 for number in effect.sessions:
                     self._send(number, frame)
             case SendEach():
-                for number, payload in effect.frames:
-                    self._send(number, text_frame(payload))
+                for number, payloads in effect.payloads:
+                    connection = self._connections.get(number)
+                    if connection is not None:
+                        connection.send_now(b"".join(map(text_frame, payloads)))
             case Close():
                 connection = self._connections.get(effect.session)
                 if connection is not None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum, auto
 
+import msgspec
+
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.messages import ShotReport, failure
 from objectclassification.receipts import (
@@ -40,44 +42,27 @@ class Phase(Enum):
     ENDING = auto()
 
 
-class LiveShot:
+class LiveShot(msgspec.Struct, gc=False):
     """One camera's part of a live snap.
 
-    ``moved``, ``saved`` and ``ended`` say what is still to be told, written and waited for.
+    A struct, because a fleet makes thousands at once. ``moved``, ``saved`` and ``ended`` say what
+    is still to be told, written and waited for.
     """
 
-    __slots__ = (
-        "camera",
-        "camera_ms",
-        "elapsed_ms",
-        "ended",
-        "error",
-        "freshness",
-        "moved",
-        "picture",
-        "predictions",
-        "rank",
-        "saved",
-        "state",
-        "view",
-        "warnings",
-    )
-
-    def __init__(self, camera: str) -> None:
-        self.camera = camera
-        self.state: State = "requested"
-        self.rank = 0
-        self.elapsed_ms: dict[str, float] = {}
-        self.camera_ms: dict[str, float] | None = None
-        self.freshness: Freshness | None = None
-        self.warnings: tuple[str, ...] = ()
-        self.picture: PictureRef | None = None
-        self.predictions: tuple[Prediction, ...] = ()
-        self.error: ShotError | None = None
-        self.moved = False
-        self.saved = True
-        self.ended = False
-        self.view: Shot | None = None
+    camera: str
+    state: State = "requested"
+    rank: int = 0
+    elapsed_ms: dict[str, float] = {}
+    camera_ms: dict[str, float] = {}
+    freshness: Freshness | None = None
+    warnings: tuple[str, ...] = ()
+    picture: PictureRef | None = None
+    predictions: tuple[Prediction, ...] = ()
+    error: ShotError | None = None
+    moved: bool = False
+    saved: bool = True
+    ended: bool = False
+    view: Shot | None = None
 
     def shot(self) -> Shot:
         """Returns it as it is now; built once for each change."""
@@ -87,7 +72,7 @@ class LiveShot:
                 state=self.state,
                 freshness=self.freshness,
                 elapsed_ms=dict(self.elapsed_ms),
-                camera_ms=dict(self.camera_ms or {}),
+                camera_ms=self.camera_ms,
                 warnings=self.warnings,
                 picture=self.picture,
                 predictions=self.predictions,
@@ -277,7 +262,7 @@ class LiveSnap:
         if report.freshness is not None:
             shot.freshness = report.freshness
         if report.camera_ms:
-            merged = {**(shot.camera_ms or {}), **report.camera_ms}
+            merged = {**shot.camera_ms, **report.camera_ms}
             if len(merged) <= MAX_DURATIONS:
                 shot.camera_ms = merged
         if report.warnings:

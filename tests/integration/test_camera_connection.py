@@ -1,0 +1,75 @@
+"""The camera program and what stands between it and the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from pathlib import Path
+
+from objectclassification.auth import Identity
+from objectclassification.client.link import Link
+from objectclassification.errors import DiskFull
+from objectclassification.hub.recorder import MemoryRecorder
+from objectclassification.messages import CameraOffer, CameraPlace, Hello, Welcome
+from tests.camera_process import CameraProcess
+from tests.integration.hub_fixtures import WITHIN_S, serving, token
+from tests.parts import require
+from tests.photographs import ROCKET
+from tests.serving import Served
+from tests.wire import Wire
+
+
+def certificate(folder: Path) -> Path:
+    """Makes a private certificate of this machine with its key, in one PEM file."""
+    require("openssl")
+    file, key = folder / "private.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", str(key), "-out", str(file)],
+        check=True,
+        capture_output=True,
+    )
+    return file
+
+
+def test_a_private_certificate_in_front(server: Served, tmp_path: Path) -> None:
+    file = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(file, tmp_path / "key.pem")
+    arguments = ("--name", "vault", "--source", str(ROCKET), "--once")
+    with Wire(server.port, tls) as wire:
+        trusting = (*arguments, "--ca", str(file))
+        with CameraProcess(tmp_path / "home", wire.url, server.token, *trusting) as camera:
+            assert camera.process.wait(60) == 0, camera.errors
+            assert "uploaded after" in camera.rest()[-1]
+        with CameraProcess(tmp_path / "other", wire.url, server.token, *arguments[:4]) as camera:
+            camera.log("CERTIFICATE_VERIFY_FAILED")
+            assert camera.stop() == 0
+            assert camera.rest() == []
+
+
+class FullAtFirst(MemoryRecorder):
+    """A recorder whose disk is full when the first camera comes."""
+
+    full = True
+
+    async def register(
+        self, offers: tuple[CameraOffer, ...], identity: Identity, *, agent: str, version: str
+    ) -> dict[str, CameraPlace]:
+        """Fails once."""
+        if self.full:
+            self.full = False
+            raise DiskFull(free_bytes=0, floor_bytes=1)
+        return await super().register(offers, identity, agent=agent, version=version)
+
+
+async def test_a_hub_that_cannot_welcome_us_now_is_asked_again() -> None:
+    recorder = FullAtFirst()
+    hello = Hello(role="camera", instance="pi", cameras=(CameraOffer(name="door"),))
+    async with serving(recorder=recorder) as hub, asyncio.timeout(WITHIN_S):
+        address = f"http://127.0.0.1:{hub.port}"
+        async with Link(address, hello, token=token("admin")) as link:
+            assert isinstance(await link.receive(), Welcome)
+    assert not recorder.full
