@@ -1,8 +1,8 @@
 """PUTs a second of a 1080p JPEG, durable before the 201: ours against Django REST framework.
 
-Both sides get the same load from :mod:`benchmarks.flood`, each in the form its camera sends: ours
-the raw body, as the camera program does, the peer a form, as the seed's ``requests.put`` does. Every
-round starts a fresh server on an empty folder, and the sides take turns.
+Both sides get the same load from :mod:`benchmarks.flood`, each as its camera sends it: ours the raw
+body, as the camera program does, the peer a form, as the seed's ``requests.put`` does. Every round
+starts a fresh server on an empty folder, and the sides take turns.
 
 Our server classifies what comes in, in a niced child process that takes what the two cores have
 left. One row measures it like that, as shipped. The other stops the child for the flood
@@ -15,9 +15,10 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.environments import ROOT, python_with, same_as_ours
@@ -76,14 +77,16 @@ def peer_python() -> Path:
     return python_with("seed-api", (*PEER_PACKAGES, *ours_too))
 
 
-OURS = {
-    "as shipped, classifying": lambda folder: ours(folder, classify=True),
-    "classifier standing still": lambda folder: ours(folder, classify=False),
+Start = Callable[[Path], AbstractContextManager[Target]]
+
+OURS: dict[str, Start] = {
+    "as shipped, classifying": partial(ours, classify=True),
+    "classifier standing still": partial(ours, classify=False),
 }
-PEERS = {
-    "as it comes": lambda folder: django(folder),
-    "equally durable": lambda folder: django(folder, durable=True),
-    "equally durable, with WAL": lambda folder: django(folder, durable=True, wal=True),
+PEERS: dict[str, Start] = {
+    "as it comes": django,
+    "equally durable": partial(django, durable=True),
+    "equally durable, with WAL": partial(django, durable=True, wal=True),
 }
 REACH = {"as it comes": 1.5, "equally durable": 3.0}
 
@@ -109,7 +112,7 @@ def measure() -> list[Row]:
             rates[our],
             f"Django REST framework, gunicorn, {PEER_WORKERS} sync workers, {peer}",
             rates[peer],
-            "PUTs/s",
+            "per s",
             REACH.get(peer),
         )
         for our in OURS

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Literal
+
+Unit = Literal["ms", "per s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,38 +16,49 @@ class Row:
 
     Attributes:
         what: what was done.
-        ours: a figure for each of our repetitions.
+        ours: the figure of each of our repetitions.
         peer: who did the same.
-        peers: a figure for each of the peer's repetitions, taken in turn with ours.
-        unit: of the figures: ``ms`` is better when less, a rate (``…/s``) when more.
-        reach: the ratio that the design asks for, if it does.
+        theirs: the figure of each of the peer's repetitions, taken in turn with ours.
+        unit: of both: milliseconds, of which fewer are better, or how many a second.
+        reach: the ratio that we want, or None where none was set.
+        most: what our median is to stay under, or None where nothing was set.
     """
 
     what: str
     ours: Sequence[float]
     peer: str
-    peers: Sequence[float]
-    unit: str = "ms"
+    theirs: Sequence[float]
+    unit: Unit = "ms"
     reach: float | None = None
+    most: float | None = None
 
     @property
     def ratio(self) -> float:
-        """How many times better we are, by the medians."""
-        better, worse = median(self.ours), median(self.peers)
-        return better / worse if self.unit.endswith("/s") else worse / better
+        """How many times faster we are, by the medians."""
+        ours, theirs = median(self.ours), median(self.theirs)
+        return theirs / ours if self.unit == "ms" else ours / theirs
+
+    @property
+    def verdict(self) -> str:
+        """The ratio beside what we want."""
+        wishes = []
+        if self.reach is not None:
+            wishes.append(_wish(f"{self.reach:g}x", self.ratio >= self.reach))
+        if self.most is not None:
+            wishes.append(_wish(f"{self.most:g} {self.unit}", median(self.ours) <= self.most))
+        return f"{self.ratio:.1f}x" + (f" ({', '.join(wishes)})" if wishes else "")
 
 
 def format_table(rows: Iterable[Row]) -> str:
     """Returns a Markdown table."""
     lines = [
-        "| what | unit | ours (min / median / max) | peer | peer (min / median / max) "
-        "| ratio | reach |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| what | unit | ours (min / median / max) | peer | peer's (min / median / max) | ratio |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        reach = f">= {row.reach:g}x" if row.reach else ""
-        cells = (row.what, row.unit, _spread(row.ours), row.peer, _spread(row.peers))
-        lines.append(f"| {' | '.join(cells)} | {row.ratio:.1f}x | {reach} |")
+        theirs = _spread(row.theirs)
+        cells = (row.what, row.unit, _spread(row.ours), row.peer, theirs, row.verdict)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -54,4 +68,8 @@ def print_table(rows: Iterable[Row]) -> None:
 
 
 def _spread(figures: Sequence[float]) -> str:
-    return " / ".join(f"{value:.1f}" for value in (min(figures), median(figures), max(figures)))
+    return " / ".join(f"{one:.1f}" for one in (min(figures), median(figures), max(figures)))
+
+
+def _wish(what: str, reached: bool) -> str:
+    return f"{what} reached" if reached else f"**{what} missed**"

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from objectclassification.auth import TokenRole
 from tests.serving import Served
+
+# Through logging, which pytest keeps for the tests that fail: a server on a thread of its own would
+# print its lines between the tests.
+structlog.configure(
+    processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+)
+logging.getLogger().addHandler(logging.NullHandler())
 
 
 @pytest.fixture(autouse=True)

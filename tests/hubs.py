@@ -1,4 +1,4 @@
-"""A hub on a bench: a clock that is turned by hand, and effects carried out at once or on demand."""
+"""A hub on a bench: its clock is turned by hand, its effects carried out at once or on demand."""
 
 from __future__ import annotations
 

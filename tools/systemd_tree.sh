@@ -40,7 +40,7 @@ wheel=$(echo "$folder"/objectclassification-*.whl)
 
 # The versions that PYTHON has, so that this runs what the other tests ran.
 "$python" -m pip freeze --exclude-editable | grep == >"$folder/constraints"
-wanted=$(cat pyproject.toml "$folder/constraints" | sha256sum | cut -d ' ' -f 1)
+wanted=$(sha256sum <"$folder/constraints")
 if [ "$(cat "$folder/dependencies" 2>/dev/null)" != "$wanted" ]; then
     rm -rf "$folder/wheels" "${root:?}$venv"
     version=$(chroot "$root" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')

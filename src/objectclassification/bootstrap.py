@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,14 +28,16 @@ from objectclassification.bus import (
 )
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.config import ServerSettings, write_secret
-from objectclassification.errors import DataFolderUnusable
+from objectclassification.housekeeping import Housekeeper, tidying
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.runner import HubRunner
 from objectclassification.metrics import Metrics
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
+from objectclassification.store import folder
 from objectclassification.store import tokens as stored_tokens
 from objectclassification.store.blobs import Blobs
+from objectclassification.store.retention import Policy
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
 from objectclassification.worker import Worker
@@ -74,13 +74,13 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         ModelError: the model cannot be used.
     """
     async with AsyncExitStack() as stack:
-        stack.enter_context(_locked(settings.data))
-        server = _server_id(settings.data / "server-id")
-        database = open_database(settings.data / "database.sqlite3")
+        stack.enter_context(folder.held(settings.data))
+        server = _server_id(settings.data / folder.SERVER_ID)
+        database = open_database(settings.data / folder.DATABASE)
         stack.callback(database.close)
         upgrade(database.engine)
         database.start()
-        blobs = Blobs(settings.data / "blobs", floor_bytes=settings.disk_floor_bytes)
+        blobs = Blobs(settings.data / folder.BLOBS, floor_bytes=settings.disk_floor_bytes)
         tokens = Tokens(open=settings.no_auth)
         token, first_start = await _admin_token(settings, database)
         tokens.load(await database.read(stored_tokens.good))
@@ -118,6 +118,9 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         metrics = Metrics(connected=lambda: len(online()))
         bus.subscribe(metrics.hear)
         runner.subscribe(metrics.watch)
+        policy = Policy.of(settings)
+        keeper = Housekeeper(database, blobs.delete, policy, count=metrics.deleted)
+        await stack.enter_async_context(tidying(keeper))
         app = create_app(
             Parts(
                 settings=settings,
@@ -183,34 +186,6 @@ def _report(task: asyncio.Task[None]) -> None:
         log.critical("the job loop ended", exc_info=task.exception())
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the data folder, which two servers must not share."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as exc:
-        raise DataFolderUnusable(
-            f"cannot use the data folder {folder}: {exc.strerror}; choose another with --data",
-            path=str(folder),
-        ) from exc
-    try:
-        _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        raise DataFolderUnusable(
-            f"another server uses the data folder {folder}: stop it, or choose another with --data",
-            path=str(folder),
-        ) from exc
-
-
 def _server_id(file: Path) -> str:
     """This data folder's server: the same after a restart, so that it knows its own leases."""
     if not file.exists():
@@ -219,7 +194,7 @@ def _server_id(file: Path) -> str:
 
 
 def _token_file(data: Path) -> Path:
-    return data / "admin-token"
+    return data / folder.ADMIN_TOKEN
 
 
 async def _admin_token(settings: ServerSettings, database: Database) -> tuple[str | None, bool]:

@@ -44,6 +44,12 @@ class Metrics:
         self._pictures = Counter(
             f"{_PREFIX}_pictures", "Pictures stored", ["outcome"], registry=self._registry
         )
+        self._deleted = Counter(
+            f"{_PREFIX}_pictures_deleted", "Pictures that went", registry=self._registry
+        )
+        self._deleted_bytes = Counter(
+            f"{_PREFIX}_deleted_bytes", "Bytes of pictures that went", registry=self._registry
+        )
 
     def hear(self, message: Message) -> None:
         """Counts a message of the bus; subscribe it."""
@@ -53,6 +59,11 @@ class Metrics:
             self._pictures.labels("classify_failed").inc()
         elif isinstance(message, PictureUploaded):
             self._pictures.labels("uploaded").inc()
+
+    def deleted(self, pictures: int, size_bytes: int) -> None:
+        """Counts what retention deleted."""
+        self._deleted.inc(pictures)
+        self._deleted_bytes.inc(size_bytes)
 
     def watch(self, event: Event) -> None:
         """Counts an event of the hub; subscribe it."""

@@ -39,7 +39,9 @@ ExecStart=/usr/bin/python3 /checks/checks.py /results
 [Install]
 WantedBy=default.target
 """
-# What the machine writes goes into a layer over the tree, which stays as it is for the next run.
+# The layer over the tree, which stays as it is for the next run, and every process of the machine
+# are gone with this command's own process, however that ends.
+ALONE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 BOOT = """\
 set -eu
 mkdir -p "$1/upper" "$1/work" "$1/root"
@@ -68,19 +70,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     (units / "default.target.wants" / "check.service").symlink_to("../check.service")
     found = {}
     for boot in checks.BOOTS:
+        places = (machine, FOLDER, Path(checks.__file__).parent)
         subprocess.run(
-            # A mount namespace of its own: the layer is gone with the machine.
-            [
-                "unshare",
-                "--mount",
-                "sh",
-                "-c",
-                BOOT,
-                "boot",
-                machine,
-                FOLDER,
-                Path(checks.__file__).parent,
-            ],
+            [*ALONE, "sh", "-c", BOOT, "boot", *places],
             stdin=subprocess.DEVNULL,
             timeout=BOOT_TIMEOUT_S,
             check=True,

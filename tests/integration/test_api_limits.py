@@ -7,10 +7,13 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from objectclassification.api.app import create_app
 from tests.serving import WAIT_S, Served, photo, until
 
 FORM_START = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
@@ -225,3 +228,30 @@ def test_many_at_the_same_moment(limited: Served) -> None:
     assert 201 in statuses
     limited.settle()
     assert incoming(limited) == 0
+
+
+async def test_a_bug_is_a_problem_too(limited: Served) -> None:
+    def bug() -> bytes:
+        raise ZeroDivisionError("secret")
+
+    app = create_app(replace(limited.parts, metrics=bug))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/metrics",
+        "query_string": f"token={limited.token}".encode(),
+        "headers": [],
+    }
+    with pytest.raises(ZeroDivisionError):  # for the server's log
+        await app(scope, receive, send)
+    assert sent[0]["status"] == 500
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
+    assert b"secret" not in sent[1]["body"]

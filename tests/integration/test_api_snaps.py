@@ -49,7 +49,7 @@ def test_a_snap_end_to_end(server: Served, door: CameraLink, pool: ThreadPoolExe
             ShotReport(
                 snap=order.id,
                 camera=order.camera,
-                state=state,  # type: ignore[arg-type]
+                state=state,
                 camera_ms={state: 5.0},
                 freshness=freshness,
             )

@@ -9,11 +9,27 @@ from pathlib import Path
 
 from objectclassification.auth import Identity
 from objectclassification.client.link import Link
+from objectclassification.client.reports import Reports
 from objectclassification.errors import DiskFull
 from objectclassification.hub.recorder import MemoryRecorder
-from objectclassification.messages import CameraOffer, CameraPlace, Hello, Welcome
+from objectclassification.messages import (
+    CameraOffer,
+    CameraPlace,
+    Event,
+    Hello,
+    ShotReport,
+    Welcome,
+)
 from tests.camera_process import CameraProcess
-from tests.integration.hub_fixtures import WITHIN_S, serving, token
+from tests.integration.hub_fixtures import (
+    WITHIN_S,
+    connected,
+    controller,
+    hear,
+    say,
+    serving,
+    token,
+)
 from tests.parts import require
 from tests.photographs import ROCKET
 from tests.serving import Served
@@ -25,9 +41,11 @@ def certificate(folder: Path) -> Path:
     require("openssl")
     file, key = folder / "private.pem", folder / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(file)],
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(file)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -73,3 +91,19 @@ async def test_a_hub_that_cannot_welcome_us_now_is_asked_again() -> None:
         async with Link(address, hello, token=token("admin")) as link:
             assert isinstance(await link.receive(), Welcome)
     assert not recorder.full
+
+
+async def test_what_was_said_to_nobody_is_said_after_the_welcome() -> None:
+    hello = Hello(role="camera", instance="pi", cameras=(CameraOffer(name="door"),))
+    async with serving() as hub, connected(hub) as watcher, asyncio.timeout(WITHIN_S):
+        await controller(watcher)
+        await say(watcher, "watch", topics=["snaps"])
+        link = Link(f"http://127.0.0.1:{hub.port}", hello, token=token("admin"))
+        reports = Reports(link, [])
+        await reports.say(ShotReport(snap="own", camera="door", state="captured", origin="camera"))
+        async with link:
+            await link.receive()
+            await reports.say_unsent()
+            while not isinstance(event := await hear(watcher), Event):
+                pass
+            assert (event.name, event.data["snap"]) == ("accepted", "own")

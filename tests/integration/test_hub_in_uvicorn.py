@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -31,7 +32,6 @@ async def _uvicorn(http: Literal["httptools", "h11"]) -> AsyncIterator[tuple[str
     await runner.start()
     config = uvicorn.Config(
         _app,
-        port=0,
         http=http,
         ws=uvicorn_protocol(runner),
         lifespan="off",
@@ -39,10 +39,9 @@ async def _uvicorn(http: Literal["httptools", "h11"]) -> AsyncIterator[tuple[str
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)  # uvicorn has a flag and no event for it
-    port = server.servers[0].sockets[0].getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield f"ws://127.0.0.1:{port}", server
     finally:

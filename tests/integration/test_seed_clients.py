@@ -127,7 +127,7 @@ def test_sigterm_closes_clients_and_exits_with_0(tmp_path: Path) -> None:
         assert opcode == websocket.ABNF.OPCODE_CLOSE
         assert int.from_bytes(payload[:2], "big") == 1012
         assert process.wait(10) == 0
-        client.shutdown()
+        client.shutdown()  # type: ignore[no-untyped-call]
 
 
 def test_the_token_is_shown_once_and_kept_for_its_owner(tmp_path: Path) -> None:
@@ -165,6 +165,22 @@ def test_a_port_in_use_is_one_line(plain_hub: str, tmp_path: Path) -> None:
     assert run.returncode == EXIT_CONFIGURATION
     assert run.stderr.strip().splitlines()[-1].startswith("error: cannot listen on 127.0.0.1")
     assert "Traceback" not in run.stderr
+
+
+def test_server_runs_from_a_script_until_a_signal() -> None:
+    script = (
+        "from objectclassification import Server\n"
+        "from objectclassification.auth import Tokens\n"
+        "Server(port=0, tokens=Tokens(open=True)).run()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert "serving" in process.stdout.readline()  # structlog's default is standard output
+    process.terminate()
+    process.communicate(timeout=10)
+    assert process.returncode == 0
 
 
 def test_server_echo_is_the_same_program(tmp_path: Path) -> None:

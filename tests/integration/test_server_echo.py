@@ -17,6 +17,7 @@ from objectclassification.hub.server_echo import Server
 from objectclassification.messages import (
     Accepted,
     Done,
+    Event,
     Problem,
     Shots,
     SnapOrder,
@@ -294,6 +295,20 @@ async def test_a_camera_that_vanishes_is_known_to_be_gone() -> None:
             cam.transport.abort()  # a reset, not a close: as a power cut looks after a while
             assert await asyncio.wait_for(seen.get(), WITHIN_S) == ("disconnected", "door")
             assert not hub.runner.cameras()["door"].online
+
+
+async def test_a_subscriber_that_fails_costs_the_hub_nothing() -> None:
+    async with serving() as hub, connected(hub) as cam, connected(hub) as ctl:
+
+        def fail(event: Event) -> None:
+            raise RuntimeError(event.name)
+
+        unsubscribe = hub.runner.subscribe(fail)
+        await camera(cam, "door")
+        await controller(ctl)
+        await say(ctl, "snap", to=["door"])
+        assert isinstance(await hear(cam), SnapOrder)
+        unsubscribe()
 
 
 async def test_stop_ends_open_snaps_and_closes_with_1012() -> None:

@@ -155,8 +155,8 @@ def test_who_holds_a_device(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_no_camera(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    # Everything has /dev/null open; a terminal's other end nobody has.
-    with Capture("/dev/ptmx", tmp_path / "x.png") as capture:
+    # Everything has /dev/null open, and nothing /dev/full.
+    with Capture("/dev/full", tmp_path / "x.png") as capture:
         with pytest.raises(SourceUnavailable, match="cannot be opened"):
             capture.take()
     assert capfd.readouterr() == ("", "")

@@ -21,8 +21,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"config", "messages", "receipts"}),
     frozenset({"auth"}),
     frozenset({"hub", "capture", "classification", "store", "bus"}),
-    frozenset({"client", "api", "worker", "recorder", "metrics", "web"}),
-    frozenset({"bootstrap"}),
+    frozenset({"client", "api", "worker", "recorder", "metrics", "web", "housekeeping"}),
+    frozenset({"bootstrap", "diagnosis"}),
     frozenset({"cli"}),
 )
 """A room may import the rooms of layers before its own."""

@@ -80,7 +80,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         read_toml(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "a.b"])  # noqa: S104
 def test_no_auth_is_refused_beyond_loopback(host: str) -> None:
     with pytest.raises(ConfigurationError, match="loopback"):
         load_server(no_auth=True, host=host)

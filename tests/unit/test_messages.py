@@ -31,7 +31,7 @@ small_json = st.dictionaries(
     | st.lists(shorts, max_size=3),
     max_size=3,
 )
-errors = st.builds(ShotError, st.sampled_from(sorted(FAILURES)), shorts)  # type: ignore[arg-type]
+errors = st.builds(ShotError, st.sampled_from(sorted(FAILURES)), shorts)
 offers = st.builds(
     m.CameraOffer, name=names, groups=st.lists(names, max_size=3).map(tuple), source=shorts
 )
@@ -81,7 +81,7 @@ boxes = st.none() | st.tuples(*[st.floats(0, 1)] * 4)
 shots = st.builds(
     Shot,
     camera=names,
-    state=st.sampled_from(sorted(RANK)),  # type: ignore[arg-type]
+    state=st.sampled_from(sorted(RANK)),
     freshness=st.sampled_from([None, "proven", "estimated", "replay"]),
     elapsed_ms=st.dictionaries(shorts, amounts, max_size=3),
     camera_ms=st.dictionaries(shorts, amounts, max_size=3),

@@ -138,6 +138,12 @@ class TestUploads:
         two = uploads.take(connection, upload("2"))
         assert one.picture.id != two.picture.id
 
+    def test_more_ids_than_one_statement_takes(self, connection: Connection) -> None:
+        made = uploads.take(connection, upload("1")).picture
+        ids = [f"none-{number}" for number in range(260_000)]
+        assert pictures.by_ids(connection, [*ids, made.id]) == {made.id: made}
+        assert pictures.by_ids(connection, []) == {}
+
     def test_a_late_one_never_replaces_a_newer_one(self, connection: Connection) -> None:
         newer = uploads.take(connection, upload("1", age_ms=1000.0, received_at=1000.0))
         late = uploads.take(connection, upload("2", age_ms=60_000.0, received_at=1010.0))

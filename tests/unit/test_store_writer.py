@@ -70,7 +70,7 @@ async def test_a_write_is_there_when_it_returns(database: Database) -> None:
 
 
 async def test_what_waits_shares_one_commit(database: Database) -> None:
-    commits = []
+    commits: list[object] = []
     event.listen(database.engine, "commit", commits.append)
     async with Held(database) as held:
         writes = [asyncio.create_task(database.write(register(f"c{n}"))) for n in range(50)]
@@ -166,9 +166,41 @@ async def test_closing_finishes_what_waits_and_refuses_the_rest(database: Databa
 
 async def test_commits_are_on_the_disk(database: Database) -> None:
     def pragmas(connection: Connection) -> tuple[object, object, object]:
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         )
 
     assert await database.write(pragmas) == ("wal", 2, 1)  # 2 is FULL
+
+
+async def test_a_full_database_refuses_and_recovers(database: Database) -> None:
+    """SQLite says it is full and may undo the whole transaction, others' part included."""
+
+    def limit(pages: int) -> Callable[[Connection], object]:
+        return lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}").scalar_one()
+
+    def large(connection: Connection) -> None:
+        snippets.register(connection, "large", at=1.0, source="x" * 1_000_000)
+
+    await database.write(limit(1))  # no less than it has
+    async with Held(database) as held:
+        writes = [
+            asyncio.create_task(database.write(work))
+            for work in (register("before"), large, register("after"))
+        ]
+        await asyncio.sleep(0)
+        await held.release()
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert isinstance(outcomes[1], StoreError)
+    assert "full" in outcomes[1].detail
+    there = {row.name for row in await database.read(snippets.all_cameras)}
+    said = {
+        name
+        for name, outcome in zip(("before", "large", "after"), outcomes, strict=True)
+        if not isinstance(outcome, BaseException)
+    }
+    assert there == said  # who was told that it is stored finds it, and nobody else
+    await database.write(limit(1_000_000))
+    await database.write(large)
+    assert "large" in {row.name for row in await database.read(snippets.all_cameras)}

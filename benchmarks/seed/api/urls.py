@@ -1,5 +1,8 @@
 """``snippets/1/``."""
 
+# mypy: ignore-errors
+# (Django is in an environment of its own.)
+
 from django.urls import path
 
 from benchmarks.seed.api.snippets.views import SnippetDetail

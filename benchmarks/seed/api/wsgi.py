@@ -1,5 +1,8 @@
 """What gunicorn loads; it also makes the tables and slot 1 when they are missing."""
 
+# mypy: ignore-errors
+# (Django is in an environment of its own.)
+
 import os
 
 import django

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import structlog
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,6 +13,8 @@ from objectclassification.api import cameras, health, pictures, problems, schema
 from objectclassification.api import tokens as token_routes
 from objectclassification.api.parts import Parts
 from objectclassification.api.receive import Receiver
+
+log = structlog.get_logger(__name__)
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -43,7 +48,8 @@ def create_app(parts: Parts) -> FastAPI:
 
 
 class Shell:
-    """Around every request: a last slash is as good as none, and answers carry safe headers."""
+    """Around every request: a last slash is as good as none, answers carry safe headers, and the
+    log gets a line without the query, which may hold a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -57,9 +63,20 @@ class Shell:
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
 
+        began, status = time.perf_counter(), 500
+
         async def with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        try:
+            await self.app(scope, receive, with_headers)
+        finally:
+            elapsed_ms = round((time.perf_counter() - began) * 1000, 1)
+            # Pages and health checks read all day long.
+            level = "debug" if scope["method"] in ("GET", "HEAD") and status < 400 else "info"
+            say = getattr(log, level)
+            say("request", method=scope["method"], path=path, status=status, elapsed_ms=elapsed_ms)

@@ -103,6 +103,11 @@ def install(app: FastAPI) -> None:
         code = phrase.lower().replace(" ", "_")
         return problem(exc.status_code, code, str(exc.detail), headers)
 
+    # It is raised again after this answer, and the server logs it with its traceback.
+    @app.exception_handler(Exception)
+    async def bug(request: Request, exc: Exception) -> Response:
+        return problem(500, "internal", "the server failed; its log says why")
+
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, exc: RequestValidationError) -> Response:
         detail = "; ".join(

@@ -20,25 +20,30 @@ from objectclassification.api.tokens import TokenShown, TokenWanted
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Picture, Receipt
 
-_ANSWERS: dict[tuple[str, str], tuple[str, Any]] = {
-    ("put", "/snippets/{number}"): ("201", Picture),
-    ("get", "/snippets"): ("200", list[Snippet]),
-    ("get", "/snippets/{number}"): ("200", Snippet),
-    ("get", "/api/pictures"): ("200", PicturePage),
-    ("get", "/api/pictures/{picture_id}"): ("200", Picture),
-    ("post", "/api/snaps"): ("202", Receipt),
-    ("get", "/api/snaps"): ("200", ReceiptPage),
-    ("get", "/api/snaps/{snap_id}"): ("200", Receipt),
-    ("delete", "/api/snaps/{snap_id}"): ("200", Receipt),
-    ("get", "/api/cameras"): ("200", list[Camera]),
-    ("post", "/api/tokens"): ("201", TokenShown),
-    ("get", "/api/tokens"): ("200", list[TokenShown]),
+# What a call answers when all is well: a struct, and the statuses with their meaning.
+_ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
+    ("put", "/snippets/{number}"): (
+        Picture,
+        {"201": "It is stored", "200": "The same key and bytes were stored before"},
+    ),
+    ("get", "/snippets"): (list[Snippet], {"200": "The slots"}),
+    ("get", "/snippets/{number}"): (Snippet, {"200": "The slot"}),
+    ("get", "/api/pictures"): (PicturePage, {"200": "A page"}),
+    ("get", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture"}),
+    ("post", "/api/snaps"): (Receipt, {"202": "It is accepted", "200": "It is done"}),
+    ("get", "/api/snaps"): (ReceiptPage, {"200": "A page"}),
+    ("get", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt"}),
+    ("delete", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt of the ended snap"}),
+    ("get", "/api/cameras"): (list[Camera], {"200": "The cameras"}),
+    ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
+    ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
 }
 _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,
     ("post", "/api/tokens"): TokenWanted,
 }
 _OPEN = ("/healthz", "/readyz")
+_TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
@@ -59,7 +64,7 @@ def describe(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> None:
     document["info"]["version"] = __version__
-    types = [*(kind for _, kind in _ANSWERS.values()), *_BODIES.values(), Problem]
+    types = [*(kind for kind, _ in _ANSWERS.values()), *_BODIES.values(), Problem]
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -67,24 +72,16 @@ def _complete(document: dict[str, Any]) -> None:
     holder.setdefault("schemas", {}).update(components)
     holder["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     by_type = dict(zip(map(str, types), schemas, strict=True))
+    problem = _content("A problem", by_type[str(Problem)], MEDIA_TYPE)
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            responses = operation["responses"]
-            if (method, path) in _ANSWERS:
-                status, kind = _ANSWERS[method, path]
-                responses.pop("200", None)
-                responses[status] = _content("The answer", by_type[str(kind)])
+            operation["responses"] = {**_good_answers(method, path, by_type), "default": problem}
             if (method, path) in _BODIES:
-                operation["requestBody"] = {
-                    "required": True,
-                    **_content("", by_type[str(_BODIES[method, path])]),
-                }
-                operation["requestBody"].pop("description")
+                schema = by_type[str(_BODIES[method, path])]
+                content = {"application/json": {"schema": schema}}
+                operation["requestBody"] = {"required": True, "content": content}
             if path not in _OPEN:
                 operation["security"] = [{"token": []}]
-            problem = _content("A problem", by_type[str(Problem)], MEDIA_TYPE)
-            responses.pop("422", None)
-            responses["default"] = problem
     holder["schemas"].pop("HTTPValidationError", None)
     holder["schemas"].pop("ValidationError", None)
     document["paths"]["/snippets/{number}"]["put"]["requestBody"] = {
@@ -96,6 +93,18 @@ def _complete(document: dict[str, Any]) -> None:
             }
         },
     }
+
+
+def _good_answers(method: str, path: str, by_type: dict[str, Any]) -> dict[str, Any]:
+    if (method, path) in _ANSWERS:
+        kind, statuses = _ANSWERS[method, path]
+        return {status: _content(text, by_type[str(kind)]) for status, text in statuses.items()}
+    if path in _TEXTS:
+        return {"200": _content("A text", {"type": "string"}, "text/plain")}
+    if method == "delete":
+        return {"204": {"description": "It is gone"}}
+    image = {"description": "The image", "content": dict.fromkeys(_IMAGE_TYPES, _IMAGE)}
+    return {"200": image, "304": {"description": "The client has it: its If-None-Match fits"}}
 
 
 def _content(text: str, schema: Any, media_type: str = "application/json") -> dict[str, Any]:

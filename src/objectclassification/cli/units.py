@@ -22,7 +22,7 @@ CAMERA_TOKEN = SETTINGS / "camera.token"
 
 _MARK = "# ObjectClassification:"
 _EXEC = re.compile(r"^ExecStart=.*\n", re.MULTILINE)
-_PLAIN = re.compile(r"[A-Za-z0-9_/.,:=@+-]+\Z")
+_PLAIN = re.compile(r"[A-Za-z0-9_/.,=@+%-]+\Z")
 # The units' ProtectHome and PrivateTmp hide these.
 _HIDDEN = tuple(Path(root) for root in ("/home", "/root", "/run/user", "/tmp", "/var/tmp"))  # noqa: S108
 
@@ -33,18 +33,14 @@ def quote(word: str) -> str:
     Raises:
         ConfigurationError: it has a character that no unit file can hold.
     """
-    if not word.isprintable():
-        raise ConfigurationError(f"{word!r} cannot stand in a unit file")
-    word = word.replace("%", "%%").replace("$", "$$")
-    if _PLAIN.match(word):
-        return word
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return _quote_path(word.replace("$", "$$"))
 
 
 def command(*words: str) -> str:
     """Returns ``ExecStart=`` for one of this installation's commands; the words are quoted."""
-    return " ".join((f"ExecStart={quote(sys.executable)} -P -m objectclassification", *words))
+    # systemd puts no variables into the program's own path, so that a "$" there is itself.
+    program = _quote_path(sys.executable)
+    return " ".join((f"ExecStart={program} -P -m objectclassification", *words))
 
 
 def credential(name: str, file: Path) -> str:
@@ -76,7 +72,7 @@ def binds(paths: Iterable[Path] = ()) -> list[str]:
     wanted = sorted({path.absolute() for path in (*installation, *paths)})
     hidden = [path for path in wanted if any(root in path.parents for root in _HIDDEN)]
     outermost = [path for path in hidden if not any(other in path.parents for other in hidden)]
-    return ["BindReadOnlyPaths=" + quote(str(path).replace(":", "\\:")) for path in outermost]
+    return [f"BindReadOnlyPaths={_quote_path(str(path))}" for path in outermost]
 
 
 def render(name: str, lines: Sequence[str]) -> str:
@@ -136,6 +132,16 @@ def refused(file: Path, exc: OSError) -> ConfigurationError:
     """Returns the error for a file that this account may not change."""
     sudo = "; run this with sudo" if isinstance(exc, PermissionError) else ""
     return ConfigurationError(f"cannot change {file}: {exc.strerror}{sudo}")
+
+
+def _quote_path(path: str) -> str:
+    if not path.isprintable():
+        raise ConfigurationError(f"{path!r} cannot stand in a unit file")
+    path = path.replace("%", "%%")
+    if _PLAIN.match(path):
+        return path
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _check_ours(file: Path) -> None:

@@ -46,7 +46,7 @@ STOP_S = 5.0
 """What is under way when the program is told to stop has this long to end well."""
 ONCE_CONNECT_S = 30.0
 ONCE_S = 120.0
-"""The most that ``once`` takes: a machine that wakes by a timer must get back to sleep."""
+"""``once`` takes no longer than both: a machine that wakes by a timer must get back to sleep."""
 OWN_DEADLINE_S = 60.0
 """For a picture that nobody asked for: as long as the hub waits for it."""
 
@@ -243,8 +243,9 @@ class CameraProgram:
         )
 
     async def _do_once(self) -> None:
+        limit_s = ONCE_CONNECT_S + ONCE_S
         try:
-            async with asyncio.timeout(ONCE_CONNECT_S + ONCE_S):
+            async with asyncio.timeout(limit_s):
                 await self._welcomed.wait()
                 for name in self._shooters.keys() - self._due:
                     self._take_own(name)
@@ -253,7 +254,7 @@ class CameraProgram:
                 await self._delivery.all_delivered()
         except TimeoutError as exc:
             detail = "not everything is delivered; what was taken is in the spool, for the next run"
-            raise TimedOut(detail, after_s=ONCE_S) from exc
+            raise TimedOut(detail, after_s=limit_s) from exc
         trouble: ObjectClassificationError | None = self._trouble or self._delivery.refusal
         if trouble is not None:
             raise trouble

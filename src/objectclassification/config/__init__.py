@@ -19,6 +19,7 @@ import platformdirs
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from objectclassification.config.keeping import CameraKeep
 from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
 from objectclassification.errors import ConfigurationError
 
@@ -59,6 +60,13 @@ class ServerSettings(BaseSettings):
         stop_timeout_s: the most a stop may take.
         top: predictions kept for each picture.
         model: an ONNX file to use instead of the shipped one.
+        keep_days: pictures go this long after they arrived; 0 keeps them for ever.
+        keep_pictures: the most pictures; the oldest go; 0 is no limit.
+        keep_bytes: the most bytes of pictures; 0 is no limit.
+        camera_keep_days: the same, for the pictures of each camera.
+        camera_keep_pictures: the same, for the pictures of each camera.
+        camera_keep_bytes: the same, for the pictures of each camera.
+        keep_cameras: by name, cameras that differ from ``camera_keep_*``.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
@@ -80,6 +88,13 @@ class ServerSettings(BaseSettings):
     stop_timeout_s: float = Field(default=10.0, gt=0)
     top: int = Field(default=5, ge=1, le=100)
     model: Path | None = None
+    keep_days: float = Field(default=0, ge=0)
+    keep_pictures: int = Field(default=0, ge=0)
+    keep_bytes: int = Field(default=0, ge=0)
+    camera_keep_days: float = Field(default=0, ge=0)
+    camera_keep_pictures: int = Field(default=0, ge=0)
+    camera_keep_bytes: int = Field(default=0, ge=0)
+    keep_cameras: dict[str, CameraKeep] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

@@ -39,7 +39,8 @@ def is_own_name(host: str) -> bool:
     """Whether a ``Host`` header, port or not, is a name that only this machine has."""
     name = host.strip().lower()
     if name.startswith("["):
-        name = name[1:].partition("]")[0]
-    elif name.count(":") == 1:
+        name, closed, _ = name[1:].partition("]")
+        return bool(closed) and is_loopback(name)
+    if name.count(":") == 1:
         name = name.partition(":")[0]
     return is_loopback(name)

@@ -25,6 +25,7 @@ from websockets.server import ServerProtocol
 from objectclassification.auth import Identity
 from objectclassification.errors import Unauthorized
 from objectclassification.hub.address import is_own_name
+from objectclassification.hub.effects import CLOSE_RESTART
 from objectclassification.messages import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -313,7 +314,7 @@ class _UvicornConnection(Connection):
 
     def shutdown(self) -> None:
         """Called by uvicorn when it stops."""
-        self.close(CloseCode.SERVICE_RESTART, "the server is stopping")
+        self.close(CLOSE_RESTART, "the server is stopping")
 
 
 def uvicorn_protocol(runner: HubRunner) -> type[asyncio.Protocol]:

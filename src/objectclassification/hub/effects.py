@@ -13,6 +13,11 @@ from objectclassification.auth import Identity
 from objectclassification.messages import CameraOffer, Topic
 from objectclassification.receipts import Origin, Receipt, Shot, Until
 
+# RFC 6455, section 7.4.1, and the IANA registry.
+CLOSE_NORMAL = 1000
+CLOSE_POLICY = 1008
+CLOSE_RESTART = 1012
+
 
 @dataclass(frozen=True, slots=True)
 class NewSnap:

@@ -23,7 +23,7 @@ from objectclassification.errors import (
     RequestError,
     ServerStopping,
 )
-from objectclassification.hub.effects import Close, Effect, NewSnap
+from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, Effect, NewSnap
 from objectclassification.hub.greeting import Greeter
 from objectclassification.hub.live import LiveSnaps
 from objectclassification.hub.outbox import Outbox
@@ -58,8 +58,6 @@ from objectclassification.receipts import (
 
 CAMERA_SNAP_DEADLINE_S = 60.0
 """How long a snap that a camera made itself waits for its picture."""
-CLOSE_NORMAL = 1000
-CLOSE_POLICY = 1008
 
 
 class Hub:
@@ -193,7 +191,8 @@ class Hub:
                         sender.identity.require("read")
                     self._sessions.watch(sender, message.topics)
                 case Sleep() as message:
-                    self._take_sleep(sender, message)
+                    self._must_serve(sender, message.camera)
+                    self._cameras.sleeps(message.camera, message.until)
         except BadMessage as exc:
             self._refuse(sender, exc.code, exc.detail, exc.re or re)
         except (AuthError, RequestError, ServerStopping) as exc:
@@ -235,7 +234,7 @@ class Hub:
         identity.require("snap")
         if self._stopping:
             raise ServerStopping("the server is stopping")
-        live = self._snaps.get(request.id) if request.id is not None else None
+        live = self._snaps.get(request.id or "")
         if live is not None:
             self._snaps.join(live, self._new(request, identity, live.new.cameras), session)
             return live.new.id
@@ -261,24 +260,17 @@ class Hub:
 
     def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
         """The API stored a picture; nothing happens if the snap has ended."""
-        snap = self._snaps.get(snap_id)
-        if snap is not None:
-            snap.upload(camera, picture, self._clock())
-            self._snaps.changed(snap)
+        self._snaps.apply(snap_id, lambda snap, now: snap.upload(camera, picture, now))
 
     def classified(self, snap_id: str, camera: str, predictions: tuple[Prediction, ...]) -> None:
         """The worker knows what is on a picture; nothing happens if the snap has ended."""
-        snap = self._snaps.get(snap_id)
-        if snap is not None:
-            snap.classify(camera, predictions, self._clock())
-            self._snaps.changed(snap)
+        self._snaps.apply(snap_id, lambda snap, now: snap.classify(camera, predictions, now))
 
     def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
         """A picture cannot be classified; nothing happens if the snap has ended."""
-        snap = self._snaps.get(snap_id)
-        if snap is not None:
-            snap.fail(camera, "classify_failed", detail, self._clock())
-            self._snaps.changed(snap)
+        self._snaps.apply(
+            snap_id, lambda snap, now: snap.fail(camera, "classify_failed", detail, now)
+        )
 
     def publish(self, topic: Topic, name: str, data: dict[str, Any]) -> None:
         """Something happened elsewhere in the process: tells those who watch."""
@@ -313,7 +305,7 @@ class Hub:
     def registered(self, session: int, places: Mapping[str, CameraPlace]) -> None:
         """Answers ``Register``: welcomes the camera program with its slots and open snaps."""
         found = self._sessions.get(session)
-        if found is not None:
+        if found is not None:  # it may have gone meanwhile
             self._greeter.registered(found, places)
 
     def refused(self, session: int, error: ObjectClassificationError) -> None:
@@ -352,8 +344,7 @@ class Hub:
             self._out.publish("snaps", "relayed", data, also=self._sessions.listeners)
 
     def _take_report(self, sender: Session, report: ShotReport) -> None:
-        if report.camera not in sender.offers:
-            raise Forbidden(f"this connection does not serve the camera {report.camera!r}")
+        self._must_serve(sender, report.camera)
         snap = self._snaps.get(report.snap)
         if snap is None:
             if report.origin != "camera" or self._stopping:
@@ -366,13 +357,6 @@ class Hub:
         snap.report(report, self._clock())
         self._snaps.changed(snap)
 
-    def _take_sleep(self, sender: Session, sleep: Sleep) -> None:
-        if sleep.camera not in sender.offers:
-            raise Forbidden(f"this connection does not serve the camera {sleep.camera!r}")
-        self._cameras.sleeps(sleep.camera, sleep.until)
-
-    # Small steps.
-
     def _new(
         self,
         request: SnapRequest,
@@ -381,19 +365,22 @@ class Hub:
         *,
         origin: Origin = "controller",
     ) -> NewSnap:
-        until = min(request.until, self._until, key=RANK.__getitem__)
         return NewSnap(
             id=request.id if request.id is not None else self._new_id(),
             by=identity.token_id,
             to=request.to,
             cameras=cameras,
-            until=until,
+            until=min(request.until, self._until, key=RANK.__getitem__),
             deadline_s=request.deadline_s,
             context=request.context,
             options=request.options,
             origin=origin,
             accepted_at=rfc3339(self._wall()),
         )
+
+    def _must_serve(self, sender: Session, camera: str) -> None:
+        if camera not in sender.offers:
+            raise Forbidden(f"this connection does not serve the camera {camera!r}")
 
     def _must_have_said_hello(self, sender: Session) -> None:
         if sender.role is None:

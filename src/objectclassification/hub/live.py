@@ -120,6 +120,13 @@ class LiveSnaps:
         snap = self._live.pop(snap_id)
         self._out.send(snap.followers, Problem(code=error.code, detail=error.detail, re=snap_id))
 
+    def apply(self, snap_id: str, change: Callable[[LiveSnap, float], None]) -> None:
+        """Has a transition done now; nothing happens if the snap is not live."""
+        snap = self._live.get(snap_id)
+        if snap is not None:
+            change(snap, self._clock())
+            self.changed(snap)
+
     def changed(self, snap: LiveSnap) -> None:
         """After every transition: remembers what is to be told, and moves the snap on."""
         if snap.phase is Phase.STORING:  # nothing is told of it before it is accepted

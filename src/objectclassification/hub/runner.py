@@ -25,6 +25,7 @@ from objectclassification.hub.connection import (
     text_frame,
 )
 from objectclassification.hub.effects import (
+    CLOSE_RESTART,
     Close,
     Effect,
     Finished,
@@ -43,7 +44,6 @@ from objectclassification.hub.recording import Recording
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import PictureRef, Prediction, Receipt
 
-CLOSE_RESTART = 1012
 MISSED_BEATS = 3
 SLICES = 20
 """Pings go out in this many portions a heartbeat, so that a snap never waits for all of them."""
@@ -304,13 +304,18 @@ class HubRunner:
             case Store() | SaveShots() | Reconcile() | Register():
                 self._recording.begin(effect)
             case Publish():
-                event = Event(topic=effect.topic, name=effect.name, data=effect.data)
-                for callback in self._callbacks:
-                    callback(event)
+                self._tell(Event(topic=effect.topic, name=effect.name, data=effect.data))
             case Finished():
                 ending = self._ending.pop(effect.receipt.snap, None)
                 if ending is not None:
                     ending.set_result(effect.receipt)
+
+    def _tell(self, event: Event) -> None:
+        for callback in list(self._callbacks):
+            try:
+                callback(event)
+            except Exception:  # noqa: BLE001 - a subscriber's bug must not cost the hub its other effects
+                _log.exception("subscriber failed", topic=event.topic, name=event.name)
 
     def _send(self, number: int, frame: bytes) -> None:
         connection = self._connections.get(number)

@@ -96,9 +96,9 @@ class Blobs:
         place = self.path(key)
         if not place.parent.exists():
             place.parent.mkdir(exist_ok=True)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         incoming.path.rename(place)
-        _sync_folder(place.parent)
+        sync_folder(place.parent)
 
     def put(self, key: str, content: bytes) -> str:
         """Makes small content durable under a key. Blocks for the disk.
@@ -116,14 +116,20 @@ class Blobs:
 
     def path(self, key: str) -> Path:
         """Where the blob of that key is, or would be."""
-        return self._folder / key[-2:] / key
+        return place(self._folder, key)
 
     def delete(self, key: str) -> None:
         """Deletes a blob; one that is not there is fine."""
         self.path(key).unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def place(folder: Path, key: str) -> Path:
+    """Where a folder of blobs has the one of that key."""
+    return folder / key[-2:] / key
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts what was renamed in a folder on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

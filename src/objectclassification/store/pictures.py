@@ -12,6 +12,9 @@ from objectclassification.errors import NotFound
 from objectclassification.receipts import Model, Picture, Prediction, Rendition, rfc3339
 from objectclassification.store.tables import jobs, pictures, predictions, renditions
 
+MOST_AT_ONCE = 1000
+"""Ids in one statement; databases take some ten thousand, and a fleet's receipts have more."""
+
 _STATES: dict[str, Literal["queued", "classified", "failed"]] = {
     "queued": "queued",
     "leased": "queued",
@@ -64,10 +67,12 @@ def get(connection: Connection, picture_id: str) -> Picture:
 def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Picture]:
     """Returns the pictures that exist, by id."""
     wanted = list(ids)
-    if not wanted:
-        return {}
-    rows = connection.execute(select(pictures).where(pictures.c.id.in_(wanted))).all()
-    return {picture.id: picture for picture in _assemble(connection, rows)}
+    found: dict[str, Picture] = {}
+    for start in range(0, len(wanted), MOST_AT_ONCE):
+        some = wanted[start : start + MOST_AT_ONCE]
+        rows = connection.execute(select(pictures).where(pictures.c.id.in_(some))).all()
+        found.update((picture.id, picture) for picture in _assemble(connection, rows))
+    return found
 
 
 def history(

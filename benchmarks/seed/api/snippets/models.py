@@ -1,5 +1,8 @@
 """A snippet: one camera's picture."""
 
+# mypy: ignore-errors
+# (Django is in an environment of its own.)
+
 from django.db import models
 
 

@@ -1,5 +1,8 @@
 """A snippet as JSON."""
 
+# mypy: ignore-errors
+# (Django is in an environment of its own.)
+
 from rest_framework import serializers
 
 from benchmarks.seed.api.snippets.models import Snippet

@@ -1,5 +1,8 @@
 """Django's own storage, made as durable as ours."""
 
+# mypy: ignore-errors
+# (Django is in an environment of its own.)
+
 import os
 from pathlib import Path
 

@@ -1,5 +1,8 @@
 """Read and replace a snippet."""
 
+# mypy: ignore-errors
+# (Django is in an environment of its own.)
+
 from django.conf import settings
 from rest_framework import generics
 

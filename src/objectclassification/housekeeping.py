@@ -1,0 +1,175 @@
+"""Retention at work: what goes, and its deletion in steps that leave the writer thread free."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from objectclassification.errors import StoreError
+from objectclassification.store import retention
+from objectclassification.store.retention import Candidate, Policy, Reckoning
+from objectclassification.store.writer import Database
+
+PERIOD_S = 3600.0
+PAGE = 1000
+"""Candidates read at a time: some 10 ms of one reading thread."""
+BATCH = 50
+"""Pictures deleted in one transaction: a PUT waits a few milliseconds for it at most."""
+PAUSE_S = 0.05
+"""Between two transactions, so that PUTs have the writer thread and the disk in between."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Going:
+    """What goes of one camera, or of all.
+
+    Attributes:
+        pictures: how many.
+        bytes: of their renditions.
+        oldest_at: when the first of them arrived, seconds since the epoch; None if there is none.
+        newest_at: the last.
+    """
+
+    pictures: int = 0
+    bytes: int = 0
+    oldest_at: float | None = None
+    newest_at: float | None = None
+
+    def plus(self, candidate: Candidate) -> Going:
+        """This and one picture more."""
+        at = candidate.received_at
+        return Going(
+            self.pictures + 1,
+            self.bytes + candidate.bytes,
+            at if self.oldest_at is None else min(self.oldest_at, at),
+            at if self.newest_at is None else max(self.newest_at, at),
+        )
+
+
+@dataclass(slots=True)
+class Plan:
+    """What would go.
+
+    Attributes:
+        all: of all cameras together.
+        cameras: by name; pictures without a camera are under None.
+    """
+
+    all: Going = Going()
+    cameras: dict[str | None, Going] = field(default_factory=dict)
+
+    def add(self, candidate: Candidate) -> None:
+        """One picture more."""
+        self.all = self.all.plus(candidate)
+        self.cameras[candidate.camera] = self.cameras.get(candidate.camera, Going()).plus(candidate)
+
+
+class Housekeeper:
+    """Deletes the pictures that a policy does not keep.
+
+    Args:
+        database: their rows.
+        forget: deletes the blob of a key; called on a thread.
+        policy: what may stay.
+        count: told how many pictures and bytes went, after each step.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        forget: Callable[[str], None],
+        policy: Policy,
+        count: Callable[[int, int], None],
+    ) -> None:
+        self._database = database
+        self._forget = forget
+        self._policy = policy
+        self._count = count
+
+    async def plan(self) -> Plan:
+        """Says what would go now, and deletes nothing.
+
+        Raises:
+            StoreError: the database failed.
+        """
+        plan = Plan()
+        async for page in self._going():
+            for candidate in page:
+                plan.add(candidate)
+        return plan
+
+    async def tidy(self) -> Going:
+        """Deletes what goes now.
+
+        Returns:
+            What went; less than was planned if something came to be needed meanwhile.
+
+        Raises:
+            StoreError: the database failed; what went before is gone.
+            OSError: a blob cannot be deleted; its row is gone.
+        """
+        gone = Going()
+        async for page in self._going():
+            for start in range(0, len(page), BATCH):
+                batch = page[start : start + BATCH]
+                pictures, size = await self._delete([candidate.id for candidate in batch])
+                gone = replace(gone, pictures=gone.pictures + pictures, bytes=gone.bytes + size)
+                await asyncio.sleep(PAUSE_S)
+        if gone.pictures:
+            log.info("pictures deleted by retention", pictures=gone.pictures, bytes=gone.bytes)
+        return gone
+
+    async def _going(self) -> AsyncIterator[list[Candidate]]:
+        if self._policy.keeps_all:
+            return
+        amount = await self._database.read(retention.held)
+        reckoning = Reckoning(self._policy, amount, now=time.time())
+        after = ""
+        while page := await self._page(after):
+            after = page[-1].id
+            yield [candidate for candidate in page if reckoning.goes(candidate)]
+            if reckoning.is_settled(page[-1]):
+                return
+
+    async def _page(self, after: str) -> list[Candidate]:
+        return await self._database.read(
+            lambda c: retention.candidates(c, after=after, limit=PAGE)
+        )
+
+    async def _delete(self, ids: list[str]) -> tuple[int, int]:
+        deleted = await self._database.write(lambda c: retention.delete(c, ids))
+        await asyncio.to_thread(self._forget_all, deleted.keys)
+        self._count(deleted.pictures, deleted.bytes)
+        return deleted.pictures, deleted.bytes
+
+    def _forget_all(self, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            self._forget(key)
+
+
+@asynccontextmanager
+async def tidying(keeper: Housekeeper, period_s: float = PERIOD_S) -> AsyncIterator[None]:
+    """Tidies now and every hour, beside whatever runs inside."""
+    task = asyncio.create_task(_tidy_for_ever(keeper, period_s), name="housekeeping")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tidy_for_ever(keeper: Housekeeper, period_s: float) -> None:
+    while True:
+        try:
+            await keeper.tidy()
+        except (StoreError, OSError) as exc:
+            log.error("retention failed; it is tried again", reason=str(exc), after_s=period_s)
+        await asyncio.sleep(period_s)

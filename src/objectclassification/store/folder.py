@@ -1,0 +1,54 @@
+"""The data folder: what lies in it, and who holds it.
+
+``database.sqlite3``, ``blobs/``, ``server-id``, ``admin-token`` and ``lock``. A backup has the same
+names inside, so that it can be read without this program.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from objectclassification.errors import DataFolderUnusable
+
+DATABASE: Final = "database.sqlite3"
+BLOBS: Final = "blobs"
+SERVER_ID: Final = "server-id"
+ADMIN_TOKEN: Final = "admin-token"  # noqa: S105 - a file's name
+LOCK: Final = "lock"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Holds the data folder, which two servers must not share; makes it if it is missing.
+
+    Raises:
+        DataFolderUnusable: it cannot be used, or a server holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as exc:
+        raise DataFolderUnusable(
+            f"cannot use the data folder {folder}: {exc.strerror}; choose another with --data",
+            path=str(folder),
+        ) from exc
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise DataFolderUnusable(
+            f"another server uses the data folder {folder}: stop it, or choose another with --data",
+            path=str(folder),
+        ) from exc

@@ -1,0 +1,213 @@
+"""What :class:`~objectclassification.hub.recorder.Recorder` promises, over every recorder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from objectclassification.auth import Identity
+from objectclassification.errors import Conflict
+from objectclassification.hub.effects import Ended, NewSnap
+from objectclassification.hub.recorder import MemoryRecorder, Recorder
+from objectclassification.messages import CameraOffer, failure
+from objectclassification.receipts import Receipt, Shot
+from objectclassification.recorder import DatabaseRecorder
+from objectclassification.store import snaps
+from objectclassification.store.schema import upgrade
+from objectclassification.store.writer import Database, open_database
+
+ADMIN = Identity("admin-token", "admin")
+SNAP = NewSnap(
+    id="snap-1",
+    by="token-1",
+    to=("*",),
+    cameras=("door", "yard"),
+    until="classified",
+    deadline_s=10.0,
+    context={"order": 42},
+    options={"flash": True},
+    accepted_at="2026-01-02T03:04:05.678Z",
+)
+
+
+@pytest_asyncio.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = open_database(tmp_path / "db")
+    upgrade(database.engine)
+    database.start()
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["memory", "database"])
+def recorder(request: pytest.FixtureRequest, database: Database) -> Recorder:
+    if request.param == "memory":
+        return MemoryRecorder()
+    return DatabaseRecorder(database, "server-1")
+
+
+async def register(recorder: Recorder, *names: str, groups: tuple[str, ...] = ()) -> dict[str, int]:
+    offers = tuple(CameraOffer(name=name, groups=groups) for name in names)
+    places = await recorder.register(offers, ADMIN, agent="test", version="1")
+    assert {name: place.name for name, place in places.items()} == {name: name for name in names}
+    return {name: place.snippet for name, place in places.items()}
+
+
+async def receipt(recorder: Recorder) -> Receipt:
+    """The stored receipt, as the same request gets it."""
+    found = await recorder.store(SNAP)
+    assert found is not None
+    return found
+
+
+async def shots(recorder: Recorder) -> dict[str, Shot]:
+    return {shot.camera: shot for shot in await recorder.reconcile("snap-1")}
+
+
+async def test_at_first_no_camera_is_known(recorder: Recorder) -> None:
+    assert await recorder.known() == {}
+
+
+async def test_a_camera_keeps_its_slot_and_its_newest_groups(recorder: Recorder) -> None:
+    assert await register(recorder, "door", "yard") == {"door": 1, "yard": 2}
+    assert await register(recorder, "roof") == {"roof": 3}
+    assert await register(recorder, "yard", "door", groups=("front",)) == {"door": 1, "yard": 2}
+    assert await recorder.known() == {"door": ("front",), "yard": ("front",), "roof": ()}
+
+
+async def test_a_new_snap_has_a_requested_shot_for_each_camera(recorder: Recorder) -> None:
+    assert await recorder.store(SNAP) is None
+    found = await receipt(recorder)
+    assert found == Receipt(
+        snap="snap-1",
+        done=False,
+        answered=0,
+        failed=0,
+        missing=0,
+        elapsed_ms=None,
+        context={"order": 42},
+        shots=(Shot(camera="door", state="requested"), Shot(camera="yard", state="requested")),
+        to=("*",),
+        until="classified",
+        deadline_s=10.0,
+        origin="controller",
+        accepted_at="2026-01-02T03:04:05.678Z",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"by": "token-2"},
+        {"to": ("door",)},
+        {"until": "captured"},
+        {"deadline_s": 11.0},
+        {"context": {}},
+        {"options": {}},
+        {"origin": "camera"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_another_request_with_the_same_id_is_a_conflict(
+    recorder: Recorder, change: dict[str, Any]
+) -> None:
+    await recorder.store(SNAP)
+    with pytest.raises(Conflict, match="snap-1"):
+        await recorder.store(replace(SNAP, **change))
+    assert not (await receipt(recorder)).done
+
+
+async def test_the_same_request_at_another_time_is_the_same(recorder: Recorder) -> None:
+    await recorder.store(SNAP)
+    later = replace(SNAP, accepted_at="2026-01-02T04:00:00.000Z", cameras=("door",))
+    found = await recorder.store(later)
+    assert found is not None
+    assert found.accepted_at == SNAP.accepted_at
+    assert [shot.camera for shot in found.shots] == ["door", "yard"]
+
+
+async def test_shots_and_the_end_are_saved(recorder: Recorder) -> None:
+    await recorder.store(SNAP)
+    door = Shot(
+        camera="door",
+        state="captured",
+        freshness="proven",
+        elapsed_ms={"delivered": 1.5, "captured": 20.0},
+        camera_ms={"warmup": 3.0},
+        warnings=("slow",),
+    )
+    await recorder.save("snap-1", (door,), None)
+    found = await receipt(recorder)
+    assert not found.done
+    assert found.shots == (door, Shot(camera="yard", state="requested"))
+    yard = Shot(
+        camera="yard",
+        state="failed",
+        elapsed_ms={"failed": 10_000.0},
+        error=failure("timeout", "nothing after 10 s"),
+    )
+    await recorder.save("snap-1", (yard,), Ended(0, 1, 1, 10_001.5))
+    found = await receipt(recorder)
+    assert (found.done, found.answered, found.failed, found.missing) == (True, 0, 1, 1)
+    assert found.elapsed_ms == 10_001.5
+    assert found.shots == (door, yard)
+
+
+async def test_a_state_is_never_lowered(recorder: Recorder) -> None:
+    await recorder.store(SNAP)
+    await recorder.save("snap-1", (Shot(camera="door", state="captured"),), None)
+    await recorder.save("snap-1", (Shot(camera="door", state="delivered"),), None)
+    assert (await shots(recorder))["door"].state == "captured"
+
+
+async def test_a_failure_is_further_than_all_others(recorder: Recorder) -> None:
+    await recorder.store(SNAP)
+    error = failure("dark", "covered")
+    failed = Shot(camera="door", state="failed", error=error)
+    await recorder.save("snap-1", (Shot(camera="door", state="classified"),), None)
+    await recorder.save("snap-1", (failed,), None)
+    await recorder.save("snap-1", (Shot(camera="door", state="classified"),), None)
+    found = (await shots(recorder))["door"]
+    assert (found.state, found.error) == ("failed", error)
+
+
+async def test_reconciling_an_unknown_snap_finds_nothing(recorder: Recorder) -> None:
+    assert await recorder.reconcile("never") == ()
+
+
+class TestDatabase:
+    """What only a recorder with rows can do."""
+
+    async def test_abandoned_snaps_are_ended_truthfully(self, database: Database) -> None:
+        recorder = DatabaseRecorder(database, "server-1")
+        await recorder.store(replace(SNAP, until="uploaded", cameras=("a", "b", "c", "d")))
+        dark = failure("dark", "covered")
+        await recorder.save(
+            "snap-1",
+            (
+                Shot(camera="a", state="classified"),
+                Shot(camera="b", state="failed", error=dark),
+                Shot(camera="c", state="captured", elapsed_ms={"captured": 5.0}),
+            ),
+            None,
+        )
+        after = DatabaseRecorder(database, "server-1")
+        assert await after.end_abandoned() == 1
+        found = await database.read(lambda c: snaps.receipt(c, "snap-1"))
+        assert (found.done, found.answered, found.failed, found.missing) == (True, 1, 1, 2)
+        assert found.elapsed_ms is not None
+        by_camera = {shot.camera: shot for shot in found.shots}
+        assert by_camera["a"].state == "classified"
+        assert by_camera["b"].error == dark
+        assert by_camera["c"].elapsed_ms == {"captured": 5.0}
+        for name in ("c", "d"):
+            error = by_camera[name].error
+            assert error
+            assert error.code == "timeout"
+        assert await after.end_abandoned() == 0
+        assert await database.read(lambda c: snaps.receipt(c, "snap-1")) == found

@@ -1,0 +1,148 @@
+"""Service files: how they are filled in. That systemd takes them is tried in ``tests/e2e``."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import objectclassification
+from objectclassification.cli import build_app, units
+from objectclassification.errors import ConfigurationError, Conflict, NotFound
+
+PACKAGING = Path(__file__).parents[2] / "packaging"
+SHIPPED = ("socket.service", "camera.service")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_file_is_whole_and_only_its_command_is_replaced(name: str) -> None:
+    shipped = (PACKAGING / name).read_text()
+    rendered = units.render(name, ["ExecStart=/bin/true", "LoadCredential=a:/b"])
+    assert len(re.findall(r"^ExecStart=", shipped, re.MULTILINE)) == 1
+    kept = [line for line in shipped.splitlines() if not line.startswith("ExecStart=")]
+    lines = rendered.splitlines()
+    assert [line for line in lines if line in kept or not line] == kept
+    where = lines.index("ExecStart=/bin/true")
+    assert lines[where + 1] == "LoadCredential=a:/b"
+
+
+def test_a_backslash_stays_one() -> None:
+    assert r"ExecStart=\1 \g<0>" in units.render("socket.service", [r"ExecStart=\1 \g<0>"])
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("/dev/video0", "/dev/video0"),
+        ("two words", '"two words"'),
+        ("100%", "100%%"),
+        ("${PASSWORD}", '"$${PASSWORD}"'),
+        ('say "hi"', r'"say \"hi\""'),
+        ("back\\slash", r'"back\\slash"'),
+        (";", '";"'),
+        ("", '""'),
+        ("rtsp://10.0.0.7:554/1?a=b&c", '"rtsp://10.0.0.7:554/1?a=b&c"'),
+    ],
+)
+def test_words_reach_the_program_as_they_are(word: str, quoted: str) -> None:
+    assert units.quote(word) == quoted
+
+
+@pytest.mark.parametrize("word", ["one\ntwo", "a\0b", "\x1b[31m"])
+def test_what_no_unit_file_can_hold_is_refused(word: str) -> None:
+    with pytest.raises(ConfigurationError, match="unit file"):
+        units.quote(word)
+
+
+def test_the_command_is_that_of_this_installation() -> None:
+    assert units.command("serve", "--port", "80").endswith(
+        "-m objectclassification serve --port 80"
+    )
+    assert sys.executable in units.command("serve")
+
+
+def test_hidden_places_are_brought_and_others_are_not(tmp_path: Path) -> None:
+    bound = units.binds([Path("/home/pi/pictures"), Path("/home/pi/pictures/door"), Path("/srv")])
+    assert "BindReadOnlyPaths=/home/pi/pictures" in bound
+    assert not any("door" in line or "/srv" in line for line in bound)
+    assert units.binds([Path("/home/a: $HOME")])[-1] == 'BindReadOnlyPaths="/home/a: $HOME"'
+
+
+def test_this_installation_is_brought_where_it_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "prefix", "/home/pi/.local/share/pipx/venvs/objectclassification")
+    monkeypatch.setattr(sys, "base_prefix", "/root/.pyenv/versions/3.11.7")
+    monkeypatch.setattr(sys, "executable", f"{sys.prefix}/bin/python")
+    bound = units.binds()
+    assert f"BindReadOnlyPaths={sys.prefix}" in bound
+    assert f"BindReadOnlyPaths={sys.base_prefix}" in bound
+
+
+def test_our_file_is_written_over_and_another_s_is_not(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        file = units.write("socket.service", f"# ObjectClassification: {text}\n", tmp_path)
+        assert text in file.read_text()
+    units.remove("socket.service", tmp_path)
+    with pytest.raises(NotFound):
+        units.remove("socket.service", tmp_path)
+    file.write_text("[Unit]\nDescription=mine\n")
+    with pytest.raises(Conflict):
+        units.write("socket.service", "# ObjectClassification: three\n", tmp_path)
+    with pytest.raises(Conflict):
+        units.remove("socket.service", tmp_path)
+    assert "mine" in file.read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot change .*socket\.service"):
+        units.write("socket.service", "", tmp_path / "nowhere")
+
+
+def test_a_credential_is_a_file_that_is_there(tmp_path: Path) -> None:
+    file = tmp_path / "100%.toml"
+    with pytest.raises(ConfigurationError, match="there is no file"):
+        units.credential("config", file)
+    file.touch()
+    assert units.credential("config", file) == f"LoadCredential=config:{tmp_path}/100%%.toml"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("server", "--port", "99999"), "port"),
+        (("server", "--config", "nothing.toml"), "cannot read"),
+        (("camera", "--name", "a/b"), "cannot be a name"),
+        (("camera", "--name", "door", "--source", "rtsp://u:pw@127.0.0.1/"), "has a password"),
+        (("camera", "--name", "door", "--source", "rtsp://u:p${W}@127.0.0.1/"), "has a password"),
+        (("camera", "--name", "door", "http://127.0.0.1:8000"), "no token"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(
+    words: tuple[str, ...], reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(units, "UNITS", tmp_path)
+    token = tmp_path / "token"
+    token.write_text("oc_x" * 10)
+    known = ("--token-file", str(token)) if "camera" in words and "http" not in words[-1] else ()
+    result = CliRunner().invoke(build_app(), ["service", "install", *words, *known])
+    assert isinstance(result.exception, ConfigurationError), result.output
+    assert reason in result.exception.detail
+    assert "pw" not in result.exception.detail.replace("PASSWORD", "")
+
+
+def test_data_elsewhere_is_refused_for_the_service(tmp_path: Path) -> None:
+    config = tmp_path / "server.toml"
+    config.write_text(f'data = "{tmp_path}"\n')
+    words = ["service", "install", "server", "--config", str(config)]
+    result = CliRunner().invoke(build_app(), words)
+    assert isinstance(result.exception, ConfigurationError)
+    assert "leave data out" in result.exception.detail
+
+
+def test_the_units_are_in_the_package() -> None:
+    package = Path(objectclassification.__file__).parent / "packaging"
+    assert {name for name in os.listdir(package) if name.endswith(".service")} >= set(SHIPPED)
