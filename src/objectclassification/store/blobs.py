@@ -71,8 +71,10 @@ class Blobs:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._floor_bytes = floor_bytes
+        self._durable: set[str] = set()  # of the folders in it, those known to be on the disk
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
             for leftover in self._incoming.iterdir():  # of a process that was killed
                 leftover.unlink()
         except OSError as exc:
@@ -94,9 +96,11 @@ class Blobs:
         """Makes a blob durable under its key. Blocks for the disk."""
         incoming.sync()
         place = self.path(key)
-        if not place.parent.exists():
+        if place.parent.name not in self._durable:
+            # Another thread may have made it and not synced yet: whoever comes syncs.
             place.parent.mkdir(exist_ok=True)
             sync_folder(self._folder)
+            self._durable.add(place.parent.name)
         incoming.path.rename(place)
         sync_folder(place.parent)
 

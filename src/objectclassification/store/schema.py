@@ -23,25 +23,46 @@ def upgrade(engine: Engine) -> None:
         NewerDatabase: a newer version has been here; nothing was changed.
         StoreError: a migration failed; nothing was changed.
     """
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    script = ScriptDirectory.from_config(config)
+    config = _config()
     try:
         with engine.begin() as connection:
-            found = revision(connection)
-            known = {step.revision for step in script.walk_revisions()}
-            if found is not None and found not in known:
-                raise NewerDatabase(
-                    f"the data folder was used by a newer version (its database is at {found}): "
-                    "upgrade objectclassification, or choose another --data",
-                    found=found,
-                )
+            check_not_newer(connection)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
     except SQLAlchemyError as exc:
         raise StoreError(f"the database cannot be upgraded: {exc}") from exc
 
 
+def check_not_newer(connection: Connection) -> str | None:
+    """Returns the database's revision, or None for a new one.
+
+    Raises:
+        NewerDatabase: a newer version has been here.
+    """
+    found = revision(connection)
+    known = {step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and found not in known:
+        raise NewerDatabase(
+            f"the data folder was used by a newer version (its database is at {found}): "
+            "upgrade objectclassification, or choose another --data",
+            found=found,
+        )
+    return found
+
+
+def newest() -> str:
+    """Returns the revision that this version's tables have."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None  # noqa: S101 - the migrations are shipped beside this file
+    return head
+
+
 def revision(connection: Connection) -> str | None:
     """Returns the database's revision, or None for a new one."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config

@@ -1,7 +1,7 @@
 """The database: one writing thread with group commit, a few reading ones.
 
-Everything that only SQLite speaks is in this file: its pragmas, ``BEGIN IMMEDIATE`` and how a full
-disk looks.
+Everything that only SQLite speaks is in this file: its pragmas, ``BEGIN IMMEDIATE``, how a full
+disk looks, its online backup and its check.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -27,6 +29,8 @@ Work = Callable[[Connection], T]
 MOST_IN_A_COMMIT = 256
 MOST_WAITING = 10_000
 READERS = 4
+PAGES_A_STEP = 1024
+"""Of 4 KiB: how often a backup tells how far it is."""
 
 log = structlog.get_logger(__name__)
 
@@ -153,6 +157,64 @@ def open_database(file: Path) -> Database:
         database.close()
         raise DataFolderUnusable(f"cannot use {file}: {_reason(exc)}", path=str(file)) from exc
     return database
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[Connection]:
+    """A snapshot of a database that a server may be using; nothing can be changed through it.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    engine = create_engine(f"sqlite:///file:{quote(str(file))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN")
+            yield connection
+    except SQLAlchemyError as exc:
+        raise StoreError(f"{file} cannot be read: {_reason(exc)}") from exc
+    finally:
+        engine.dispose()
+
+
+def faults(file: Path) -> list[str]:
+    """What SQLite finds wrong with a database, one line each; reads the whole file.
+
+    Raises:
+        StoreError: it cannot be read at all.
+    """
+    with reading(file) as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(10)").scalars()
+        return [str(line) for line in found if line != "ok"]
+
+
+def copy_database(source: Path, target: Path, progress: Callable[[int, int], None]) -> None:
+    """Copies a database, also while a server writes to it, into one durable file.
+
+    Args:
+        source: the database.
+        target: a file that is not there yet.
+        progress: told how many pages are copied, and of how many.
+
+    Raises:
+        StoreError: one of the two cannot be used.
+    """
+
+    def step(status: int, left: int, pages: int) -> None:
+        progress(pages - left, pages)
+
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True)) as old,
+            closing(sqlite3.connect(target)) as new,
+        ):
+            # One snapshot for all steps: without it every write of the server starts them anew.
+            old.execute("BEGIN")
+            old.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            old.backup(new, pages=PAGES_A_STEP, progress=step)
+            new.execute("PRAGMA journal_mode=DELETE")  # no second file beside it
+    except sqlite3.Error as exc:
+        raise StoreError(f"{source} cannot be copied to {target}: {exc}") from exc
 
 
 def _in_savepoint(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:

@@ -188,6 +188,8 @@ def a_snap_is_answered() -> None:
     assert '"level": "error"' not in journal(SERVER), journal(SERVER)
     for word in ("Traceback", "child_died", "rror: "):
         assert word not in journal(SERVER) + journal(CAMERA), report()
+    # What libraries would keep of their own, and perhaps send.
+    assert not [*STATE.glob(".*"), *CAMERA_STATE.glob(".*")]
 
 
 def the_status_is_shown() -> None:
