@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -55,7 +55,7 @@ class Going:
 
 @dataclass(slots=True)
 class Plan:
-    """What would go.
+    """What goes, or went.
 
     Attributes:
         all: of all cameras together.
@@ -105,7 +105,7 @@ class Housekeeper:
                 plan.add(candidate)
         return plan
 
-    async def tidy(self) -> Going:
+    async def tidy(self) -> Plan:
         """Deletes what goes now.
 
         Returns:
@@ -115,15 +115,14 @@ class Housekeeper:
             StoreError: the database failed; what went before is gone.
             OSError: a blob cannot be deleted; its row is gone.
         """
-        gone = Going()
+        gone = Plan()
         async for page in self._going():
             for start in range(0, len(page), BATCH):
-                batch = page[start : start + BATCH]
-                pictures, size = await self._delete([candidate.id for candidate in batch])
-                gone = replace(gone, pictures=gone.pictures + pictures, bytes=gone.bytes + size)
+                for candidate in await self._delete(page[start : start + BATCH]):
+                    gone.add(candidate)
                 await asyncio.sleep(PAUSE_S)
-        if gone.pictures:
-            log.info("pictures deleted by retention", pictures=gone.pictures, bytes=gone.bytes)
+        if gone.all.pictures:
+            log.info("retention deleted pictures", pictures=gone.all.pictures, bytes=gone.all.bytes)
         return gone
 
     async def _going(self) -> AsyncIterator[list[Candidate]]:
@@ -141,11 +140,12 @@ class Housekeeper:
     async def _page(self, after: str) -> list[Candidate]:
         return await self._database.read(lambda c: retention.candidates(c, after=after, limit=PAGE))
 
-    async def _delete(self, ids: list[str]) -> tuple[int, int]:
+    async def _delete(self, batch: list[Candidate]) -> list[Candidate]:
+        ids = [candidate.id for candidate in batch]
         deleted = await self._database.write(lambda c: retention.delete(c, ids))
         await asyncio.to_thread(self._forget_all, deleted.keys)
-        self._count(deleted.pictures, deleted.bytes)
-        return deleted.pictures, deleted.bytes
+        self._count(len(deleted.ids), deleted.bytes)
+        return [candidate for candidate in batch if candidate.id in deleted.ids]
 
     def _forget_all(self, keys: tuple[str, ...]) -> None:
         for key in keys:

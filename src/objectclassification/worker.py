@@ -137,7 +137,7 @@ class Worker:
             raise ChildDied("the server was killed each time it tried this picture")
         path = self._blobs.path(job.blob_key)
         if not path.is_file():
-            raise NotFound("the picture's file is gone")
+            raise NotFound(jobs.LOST)
         for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
             try:
                 return await self._pool.classify(path, thumbnail=not job.has_thumbnail)

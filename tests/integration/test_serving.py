@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,7 +28,7 @@ from objectclassification.errors import (
 )
 from objectclassification.messages import Done, Hello, SnapOrder, SnapRequest, Welcome, encode
 from objectclassification.store.writer import open_database
-from tests.serving import SERVE, WAIT_S, Served, ServeProcess, hear, photo
+from tests.serving import SERVE, WAIT_S, Served, ServeProcess, hear, photo, until
 
 
 def refused(home: Path, *arguments: str) -> str:
@@ -252,7 +253,7 @@ class TestStop:
             assert "Traceback" not in server.errors
 
     def test_a_stop_does_not_wait_for_a_client_that_hangs(self, tmp_path: Path) -> None:
-        with ServeProcess(tmp_path) as server:
+        with ServeProcess(tmp_path, OBJECTCLASSIFICATION_STOP_TIMEOUT_S="4") as server:
             with socket.create_connection(("127.0.0.1", server.port)) as hanging:
                 hanging.sendall(
                     b"PUT /snippets/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
@@ -264,7 +265,7 @@ class TestStop:
                     time.sleep(0.01)
                 begun = time.monotonic()
                 assert server.stop() == 0
-                assert time.monotonic() - begun < 10
+                assert time.monotonic() - begun < 8  # twice what it was given: others work here too
             assert not list(incoming.iterdir())
 
     def test_a_killed_server_leaves_no_child_behind(self, tmp_path: Path) -> None:
@@ -308,6 +309,41 @@ class TestAfterAKill:
             assert classified(server, picture["id"])
             again = server.call("GET", f"/api/snaps/{deeper.json()['snap']}").json()
             assert [again[name] for name in ("done", "answered", "failed", "missing")] == counts
+
+    def test_what_was_acknowledged_is_there(self, tmp_path: Path) -> None:
+        """kill -9 in the middle of many PUTs, which their senders then send again."""
+        acknowledged: dict[str, str] = {}
+
+        def put(server: ServeProcess, key: str) -> None:
+            answer = server.call(
+                "PUT", "/snippets/1", data=photo(key), headers={"Idempotency-Key": key}
+            )
+            if answer.status_code in (200, 201):
+                acknowledged.setdefault(key, answer.json()["id"])
+
+        def put_until_it_dies(server: ServeProcess, sender: int) -> None:
+            with suppress(requests.ConnectionError):
+                for number in range(1000):
+                    put(server, f"{sender}-{number}")
+
+        with ServeProcess(tmp_path) as server, ThreadPoolExecutor(4) as pool:
+            sending = [pool.submit(put_until_it_dies, server, sender) for sender in range(4)]
+            until(lambda: len(acknowledged) >= 40)
+            server.process.kill()
+            for sender in sending:
+                sender.result(WAIT_S)
+        before = dict(acknowledged)
+        with ServeProcess(tmp_path) as server:
+            for key, picture in before.items():
+                image = server.call("GET", f"/api/pictures/{picture}/image")
+                assert image.content == photo(key)
+            again = [*sorted(before)[::5], "0-900"]
+            for key in again:
+                put(server, key)
+            assert {key: acknowledged[key] for key in before} == before
+            every = server.call("GET", "/api/pictures", params={"limit": 200}).json()["pictures"]
+            sums = [picture["renditions"]["full"]["sha256"] for picture in every]
+            assert len(sums) == len(set(sums)) >= len(before) + 1
 
     def test_half_a_body_is_swept_away(self, tmp_path: Path) -> None:
         with ServeProcess(tmp_path) as server:

@@ -26,6 +26,9 @@ _MODULES = (
     "wait",
     "classify",
     "service",
+    "doctor",
+    "backup",
+    "retention",
 )
 
 

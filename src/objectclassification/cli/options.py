@@ -18,3 +18,9 @@ Ca = Annotated[
     Path | None, typer.Option(help="Certificate authority of a private certificate, in PEM.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Data = Annotated[
+    Path | None, typer.Option(help="The server's data folder; this account's own by default.")
+]
+Config = Annotated[
+    Path | None, typer.Option(help="The server's TOML file, as `serve --config` has it.")
+]

@@ -13,6 +13,8 @@ from objectclassification.store.tables import embeddings, jobs, pictures, predic
 
 MOST_ATTEMPTS = 2
 """A picture that killed its child is tried once more, and then given up."""
+LOST = "the picture's file is gone"
+"""The error of a job whose blob is not there: found by its worker, or by ``doctor --repair``."""
 
 
 @dataclass(frozen=True, slots=True)

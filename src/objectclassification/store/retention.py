@@ -108,12 +108,12 @@ class Deleted:
     """What left the database.
 
     Attributes:
-        pictures: how many.
+        ids: the pictures.
         bytes: of their renditions.
         keys: of the blobs that nothing refers to any more.
     """
 
-    pictures: int
+    ids: tuple[str, ...]
     bytes: int
     keys: tuple[str, ...]
 
@@ -232,7 +232,7 @@ def remove(connection: Connection, ids: Sequence[str]) -> Deleted:
     ).all()
     # Renditions, job, predictions and embedding follow by their foreign keys.
     connection.execute(pictures.delete().where(pictures.c.id.in_(ids)))
-    return Deleted(len(ids), sum(row.size_bytes for row in files), tuple(row.id for row in files))
+    return Deleted(tuple(ids), sum(row.size_bytes for row in files), tuple(row.id for row in files))
 
 
 def _is_needed() -> ColumnElement[bool]:

@@ -50,11 +50,19 @@ def check_not_newer(connection: Connection) -> str | None:
     return found
 
 
-def newest() -> str:
-    """Returns the revision that this version's tables have."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    assert head is not None  # noqa: S101 - the migrations are shipped beside this file
-    return head
+def check_current(connection: Connection) -> None:
+    """Returns if the tables are this version's.
+
+    Raises:
+        NewerDatabase: a newer version has been here.
+        StoreError: an older one was, and no server of this version yet.
+    """
+    found = check_not_newer(connection)
+    if found != ScriptDirectory.from_config(_config()).get_current_head():
+        raise StoreError(
+            f"the database is an older version's ({found or 'empty'}): it is upgraded when the "
+            "server is started; make a backup first"
+        )
 
 
 def revision(connection: Connection) -> str | None:

@@ -177,6 +177,24 @@ def reading(file: Path) -> Iterator[Connection]:
         engine.dispose()
 
 
+@contextmanager
+def editing(file: Path) -> Iterator[Connection]:
+    """One transaction on a database that nobody else uses, and that stays one file.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    engine = create_engine(f"sqlite:///{file}")
+    event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA foreign_keys=ON"))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as exc:
+        raise StoreError(f"{file} cannot be written: {_reason(exc)}") from exc
+    finally:
+        engine.dispose()
+
+
 def faults(file: Path) -> list[str]:
     """What SQLite finds wrong with a database, one line each; reads the whole file.
 
@@ -218,16 +236,20 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
 
 
 def _in_savepoint(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
+    savepoint = connection.begin_nested()
     try:
-        with connection.begin_nested():
-            return work(connection), None
+        value = work(connection)
+        savepoint.commit()
+        return value, None
     except SQLAlchemyError as exc:
         if connection.invalidated or _no_transaction(connection):
-            raise
+            raise  # and there is no savepoint to go back to
+        savepoint.rollback()
         error = StoreError(f"the database refused: {_reason(exc)}")
         error.__cause__ = exc
         return None, error
     except Exception as exc:  # noqa: BLE001 - it is the caller's, who gets it from write()
+        savepoint.rollback()
         return None, exc
 
 

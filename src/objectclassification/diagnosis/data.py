@@ -1,0 +1,158 @@
+"""Checks of a server's data folder, safe beside the server that uses it: they only read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import func, select
+
+from objectclassification.classification.classifier import Classifier
+from objectclassification.config import ServerSettings
+from objectclassification.diagnosis import Check
+from objectclassification.errors import ModelError, NewerDatabase, StoreError
+from objectclassification.store import folder, repair
+from objectclassification.store.schema import check_current
+from objectclassification.store.tables import pictures, snaps
+from objectclassification.store.writer import faults, reading
+
+_AHEAD_S: Final = 5.0
+"""A row that is so much younger than the clock says that the clock was set back."""
+
+
+def checks(settings: ServerSettings) -> Iterator[Check]:
+    """Everything about the data folder and the model, the folder itself first."""
+    data = settings.data
+    yield model(settings.model)
+    if not (data / folder.DATABASE).exists() and not _hidden(data):
+        yield Check("data", "ok", f"nothing at {data} yet: `objectclassification serve` makes it")
+        return
+    access = permissions(data)
+    yield access
+    if access.status == "fail":
+        return
+    yield disk(data, settings.disk_floor_bytes)
+    sound = database(data)
+    yield sound
+    if sound.status == "ok":
+        yield newest_row(data)
+        yield files(data)
+
+
+def model(path: Path | None) -> Check:
+    """Whether the model can be loaded."""
+    try:
+        loaded = Classifier(path)
+    except ModelError as exc:
+        return Check("model", "fail", exc.detail, "leave the setting `model` out, or reinstall")
+    return Check("model", "ok", f"{loaded.model_id}, sha256 {loaded.model_sha256}")
+
+
+def permissions(data: Path) -> Check:
+    """Whether this account can use the folder, and only it."""
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        todo = "run this as the server's account, or choose another folder with --data"
+        return Check("data", "fail", f"this account may not use {data}", todo)
+    about = data.stat()
+    strangers = sorted(path.name for path in data.iterdir() if path.stat().st_uid != about.st_uid)
+    if strangers:
+        todo = f"give them to the folder's owner: chown -R {about.st_uid}:{about.st_gid} {data}"
+        return Check("data", "fail", f"{', '.join(strangers)} in {data} are another's", todo)
+    if about.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Check("data", "warn", f"other accounts may look into {data}", f"chmod 700 {data}")
+    return Check("data", "ok", str(data))
+
+
+def disk(data: Path, floor_bytes: int) -> Check:
+    """Whether there is room above the floor, below which no picture is taken in."""
+    free = shutil.disk_usage(data).free
+    found = f"{free / 1e9:.1f} GB free, and {floor_bytes / 1e9:.1f} GB must stay so"
+    todo = "make room, or let pictures go: keep_days, keep_pictures, keep_bytes"
+    if free < floor_bytes:
+        return Check("disk", "fail", found, todo)
+    return (
+        Check("disk", "warn", found, todo) if free < 2 * floor_bytes else Check("disk", "ok", found)
+    )
+
+
+def database(data: Path) -> Check:
+    """Whether the database is sound, and this version's."""
+    file = data / folder.DATABASE
+    try:
+        if found := faults(file):
+            todo = "restore a backup into a new folder: `objectclassification restore`"
+            return Check("database", "fail", f"{file} is damaged: {found[0]}", todo)
+        with reading(file) as connection:
+            check_current(connection)
+    except NewerDatabase as exc:
+        return Check("database", "fail", exc.detail)
+    except StoreError as exc:
+        return Check("database", "fail", exc.detail, "look at the disk, or restore a backup")
+    return Check("database", "ok", f"{file.stat().st_size / 1e6:.1f} MB, sound")
+
+
+def newest_row(data: Path) -> Check:
+    """Whether the clock was set back: what comes now would be older than what is there."""
+    with reading(data / folder.DATABASE) as connection:
+        newest = [
+            connection.execute(select(func.max(column))).scalar_one()
+            for column in (pictures.c.received_at, snaps.c.accepted_at)
+        ]
+    at = max((value for value in newest if value is not None), default=0.0)
+    if at > time.time() + _AHEAD_S:
+        when = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+        todo = "set the clock: `timedatectl set-ntp true`"
+        return Check(
+            "newest row", "fail", f"it is of {when}, which the clock has not reached", todo
+        )
+    return Check("newest row", "ok", "none is of a time to come")
+
+
+def files(data: Path) -> Check:
+    """Whether every picture has its file, and every file its picture."""
+    try:
+        found = repair.inspect(data)
+    except StoreError as exc:
+        return Check("files", "fail", exc.detail, "look at the disk, or restore a backup")
+    todo = "stop the server and run `objectclassification doctor --repair`"
+    orphans = (
+        f"{len(found.orphans)} files ({sum(found.orphans.values()) / 1e6:.1f} MB) of no picture"
+    )
+    if found.lost:
+        return Check(
+            "files", "fail", f"{len(found.lost)} pictures' files are gone; {orphans}", todo
+        )
+    if found.orphans:
+        return Check("files", "warn", orphans, todo)
+    known = f"; {found.noted} pictures are known to have lost theirs" if found.noted else ""
+    return Check("files", "ok", f"every picture has its file{known}")
+
+
+def mend(data: Path) -> Check:
+    """Repairs what :func:`files` finds; the server must not be running.
+
+    Raises:
+        DataFolderUnusable: a server uses the folder.
+        StoreError: the database is not this version's, or a disk failed.
+    """
+    with folder.held(data):
+        with reading(data / folder.DATABASE) as connection:
+            check_current(connection)
+        done = repair.repair(data)
+    return Check(
+        "repair",
+        "ok",
+        f"{len(done.orphans)} files of no picture deleted "
+        f"({sum(done.orphans.values()) / 1e6:.1f} MB), {len(done.lost)} lost pictures noted",
+    )
+
+
+def _hidden(data: Path) -> bool:
+    """Whether there is a folder that this account may not look into."""
+    return data.is_dir() and not os.access(data, os.X_OK)
