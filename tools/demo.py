@@ -55,11 +55,8 @@ def main() -> int:
             return 1
         print(f"\n$ objectclassification snap demo      (its camera: {source})", flush=True)
         snapped = subprocess.run([*COMMAND, "snap", "demo"], env=os.environ | env, check=False)
-        print(f"\nServer and camera are up. Open   {url}/?token={token}")
-        print("and from another terminal:       .venv/bin/objectclassification snap demo")
-        print("Ctrl-C stops them.", flush=True)
         if snapped.returncode == 0:
-            wait_for_interrupt(server, camera)
+            stay_up(camera, url, token)
         return snapped.returncode
 
 
@@ -122,11 +119,13 @@ def read_until(process: subprocess.Popen[str], word: str) -> list[str] | None:
     return None
 
 
-def wait_for_interrupt(*processes: subprocess.Popen[str]) -> None:
-    """Shows what the programs print until Ctrl-C or until one of them ends."""
-    _, camera = processes
+def stay_up(camera: subprocess.Popen[str], url: str, token: str) -> None:
+    """Says where the page is, and shows what the camera prints, until Ctrl-C."""
     assert camera.stdout is not None  # noqa: S101 - it is a pipe
     try:
+        print(f"\nServer and camera are up. Open   {url}/?token={token}")
+        print("and from another terminal:       .venv/bin/objectclassification snap demo")
+        print("Ctrl-C stops them.", flush=True)
         for line in camera.stdout:
             print(line, end="", flush=True)
     except KeyboardInterrupt:

@@ -124,6 +124,15 @@ def test_a_part_of_an_image(past: Served) -> None:
     assert (part.status_code, part.content) == (206, whole[10:20])
 
 
+def test_head_is_get_without_its_body(past: Served) -> None:
+    path = history(past)[0]["renditions"]["full"]["url"]
+    head, whole = past.call("HEAD", path), past.call("GET", path)
+    assert head.status_code == 200
+    assert head.content == b""
+    for name in ("Content-Length", "ETag", "Content-Type"):
+        assert head.headers[name] == whole.headers[name]
+
+
 def test_a_slots_image_changes(past: Served) -> None:
     first = past.call("GET", "/snippets/1/image")
     assert first.headers["Cache-Control"] == "no-cache"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ from objectclassification.errors import Forbidden, TimedOut, TooLarge
 from objectclassification.hub.address import is_own_name
 
 MAX_JSON_BYTES = 65_536
+MAX_BODY_S = 900.0
+"""32 MiB over a slow 4G link take ten minutes; who drips for longer only holds a place."""
 
 
 def parts_of(request: Request) -> Parts:
@@ -29,7 +32,7 @@ def token_of(request: Request) -> str | None:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value:
         return value.strip()
-    if request.method in ("GET", "HEAD"):
+    if request.method == "GET":
         return request.query_params.get("token")
     return None
 
@@ -82,11 +85,13 @@ async def body_of(request: Request) -> AsyncGenerator[bytes, None]:
     """The body of a request as it comes, with a limit on how long it may stand still.
 
     Raises:
-        TimedOut: no next piece came for ``body_timeout_s``.
+        TimedOut: no next piece came for ``body_timeout_s``, or not all of it in ``MAX_BODY_S``.
     """
     seconds = parts_of(request).settings.body_timeout_s
-    stream = request.stream()
+    stream, began = request.stream(), time.monotonic()
     while True:
+        if time.monotonic() - began > MAX_BODY_S:
+            raise TimedOut(f"the body took longer than {MAX_BODY_S:g} s", after_s=MAX_BODY_S)
         try:
             async with asyncio.timeout(seconds):
                 chunk = await anext(stream)

@@ -48,8 +48,9 @@ def create_app(parts: Parts) -> FastAPI:
 
 
 class Shell:
-    """Around every request: a last slash is as good as none, answers carry safe headers, and the
-    log gets a line without the query, which may hold a token."""
+    """Around every request: a last slash is as good as none, HEAD is GET without its body (which
+    uvicorn leaves out), answers carry safe headers, and the log gets a line without the query,
+    which may hold a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -59,9 +60,11 @@ class Shell:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        path = scope["path"]
+        path, method = scope["path"], scope["method"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
+        if method == "HEAD":
+            scope = {**scope, "method": "GET"}
 
         began, status = time.perf_counter(), 500
 
@@ -77,6 +80,5 @@ class Shell:
         finally:
             elapsed_ms = round((time.perf_counter() - began) * 1000, 1)
             # Pages and health checks read all day long.
-            level = "debug" if scope["method"] in ("GET", "HEAD") and status < 400 else "info"
-            say = getattr(log, level)
-            say("request", method=scope["method"], path=path, status=status, elapsed_ms=elapsed_ms)
+            say = log.debug if method in ("GET", "HEAD") and status < 400 else log.info
+            say("request", method=method, path=path, status=status, elapsed_ms=elapsed_ms)
