@@ -30,10 +30,26 @@ def _may_boot() -> bool:
     return os.geteuid() == 0 and all(shutil.which(program) for program in programs)
 
 
+def _may_trace() -> bool:
+    if shutil.which("strace") is None:
+        return False
+    return subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+
+
+def _may_mount() -> bool:
+    """Tries it in a mount namespace of its own, which ends with the command."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        return False
+    words = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+
 _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "openssl": (lambda: shutil.which("openssl") is not None, "openssl"),
     "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg"),
     "gst-rtsp": (_gst_rtsp, "python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly"),
+    "strace": (_may_trace, "strace, and the right to trace"),
+    "mount": (_may_mount, "util-linux and mount, and root"),
     "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
 }
 

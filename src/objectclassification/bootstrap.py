@@ -100,6 +100,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         working = await stack.enter_async_context(_in_background(worker))
 
         recorder = DatabaseRecorder(database, server)
+        stack.push_async_callback(recorder.finish)
         abandoned = await recorder.end_abandoned()
         if abandoned:
             log.warning("snaps of a killed server are ended", snaps=abandoned)

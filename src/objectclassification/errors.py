@@ -376,7 +376,7 @@ class NewerDatabase(StoreError):
 
 
 class DiskFull(StoreError):
-    """Free space is below its floor.
+    """Free space is below its floor, or there is none at all.
 
     Attributes:
         free_bytes: what is left.
@@ -386,10 +386,12 @@ class DiskFull(StoreError):
     code = "disk_full"
     retryable = True
 
-    def __init__(self, *, free_bytes: int, floor_bytes: int) -> None:
+    def __init__(self, *, free_bytes: int = 0, floor_bytes: int = 0) -> None:
         super().__init__(
             f"only {free_bytes // 2**20} MiB of disk are free and {floor_bytes // 2**20} MiB "
             "must stay so: delete pictures or lower disk_floor_bytes"
+            if floor_bytes
+            else "the disk is full: delete pictures"
         )
         self.free_bytes = free_bytes
         self.floor_bytes = floor_bytes

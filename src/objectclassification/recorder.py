@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
+import structlog
 from sqlalchemy import Connection
 
 from objectclassification.auth import Identity
-from objectclassification.errors import Conflict
+from objectclassification.errors import Conflict, StoreError
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.messages import CameraOffer, CameraPlace, Event, failure
 from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, tally
 from objectclassification.store import snaps, snippets
 from objectclassification.store.writer import Database
+
+RETRY_S = 1.0
+"""The pause before the end of a snap is written again."""
+
+log = structlog.get_logger(__name__)
 
 
 class DatabaseRecorder:
@@ -29,6 +36,7 @@ class DatabaseRecorder:
     def __init__(self, database: Database, server: str) -> None:
         self._database = database
         self._server = server
+        self._late: set[asyncio.Task[None]] = set()
 
     async def known(self) -> dict[str, tuple[str, ...]]:
         """Every camera ever registered, with its groups."""
@@ -78,7 +86,11 @@ class DatabaseRecorder:
         return await self._database.write(work)
 
     async def save(self, snap_id: str, shots: tuple[Shot, ...], ended: Ended | None) -> None:
-        """Merges shots into their rows and, with ``ended``, closes the snap."""
+        """Merges shots into their rows and, with ``ended``, closes the snap.
+
+        The hub forgets a snap that has ended. One whose end the database refuses, because the disk
+        is full, is tried again until it takes it.
+        """
         now = time.time()
 
         def work(connection: Connection) -> None:
@@ -87,7 +99,30 @@ class DatabaseRecorder:
                 counts = (ended.answered, ended.failed, ended.missing)
                 snaps.end(connection, snap_id, counts=counts, elapsed_ms=ended.elapsed_ms, at=now)
 
-        await self._database.write(work)
+        try:
+            await self._database.write(work)
+        except StoreError:
+            if ended is not None:
+                task = asyncio.get_running_loop().create_task(self._write_late(snap_id, work))
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
+            raise
+
+    async def finish(self) -> None:
+        """Gives up what could not be written; the next start ends those snaps."""
+        for task in self._late:
+            task.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
+
+    async def _write_late(self, snap_id: str, work: Callable[[Connection], None]) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                await self._database.write(work)
+            except StoreError as exc:
+                log.warning("a snap's end is not written yet", snap=snap_id, why=exc.detail)
+            else:
+                return
 
     async def reconcile(self, snap_id: str) -> tuple[Shot, ...]:
         """The shots as picture and job rows know them."""
@@ -168,4 +203,9 @@ class PresenceRows:
 
     async def _write(self, event: Event, now: float) -> None:
         name, until = event.data["camera"], event.data.get("until")
-        await self._database.write(lambda c: snippets.seen(c, name, at=now, sleeps_until_at=until))
+        try:
+            await self._database.write(
+                lambda c: snippets.seen(c, name, at=now, sleeps_until_at=until)
+            )
+        except StoreError as exc:  # it is said again when the camera comes or goes
+            log.warning("a camera's presence is not written", camera=name, why=exc.detail)

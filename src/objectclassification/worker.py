@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
+from sqlalchemy import Connection
 from uuid_utils import uuid7
 
 from objectclassification.bus import (
@@ -20,6 +22,7 @@ from objectclassification.bus import (
 from objectclassification.classification.outcome import Outcome
 from objectclassification.errors import (
     ChildDied,
+    DiskFull,
     ImageError,
     ModelError,
     NotFound,
@@ -39,6 +42,7 @@ RETRY_S = 1.0
 MOST_LEASES = 5
 """A picture whose worker was killed this often is given up: it may be what kills the machine."""
 
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -155,13 +159,25 @@ class Worker:
             embedding=outcome.embedding,
             thumbnail=thumbnail,
         )
-        done = await self._database.write(lambda c: jobs.finish(c, job, self._name, result))
+        done = await self._write(lambda c: jobs.finish(c, job, self._name, result))
         if thumbnail is not None and not done.with_thumbnail:
             self._blobs.delete(thumbnail.id)
         if not done.stored:
             return
         found: tuple[Prediction, ...] = tuple(result.predictions)
         self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        """Writes what came of a job, once the disk has room for it: that is less work than anew.
+
+        By then another worker may have the job; the work says so.
+        """
+        while True:
+            try:
+                return await self._database.write(work)
+            except DiskFull as exc:
+                log.error("a result waits for the database", detail=exc.detail)
+                await asyncio.sleep(RETRY_S)
 
     async def _keep_thumbnail(self, outcome: Outcome) -> jobs.Thumbnail | None:
         made = outcome.thumbnail
@@ -178,7 +194,7 @@ class Worker:
     async def _give_up(self, job: jobs.Job, exc: ObjectClassificationError) -> None:
         error = failure("classify_failed", exc.detail)
         log.warning("a picture cannot be classified", picture=job.picture_id, why=exc.detail)
-        if await self._database.write(lambda c: jobs.give_up(c, job, self._name, error)):
+        if await self._write(lambda c: jobs.give_up(c, job, self._name, error)):
             self._bus.publish(
                 ClassificationFailed(job.picture_id, job.camera, job.snap, error.detail)
             )

@@ -125,10 +125,17 @@ def test_v4l2_modes_of_a_driver_that_lists_none() -> None:
 
 
 def test_the_name_that_follows_a_camera(tmp_path: Path) -> None:
-    device = tmp_path / "video0"
-    device.touch()
-    by_id = tmp_path / "by-id"
-    by_id.mkdir()
-    (by_id / "usb-maker_camera-index0").symlink_to(device)
-    assert _stable_names(by_id) == {str(device): str(by_id / "usb-maker_camera-index0")}
+    """One of two twins has the name that both should have; the other one's port has to do."""
+    for number in (0, 1):
+        device = tmp_path / f"video{number}"
+        device.touch()
+        for kind, name in (("by-path", f"port-{number}"), ("by-id", "usb-maker_camera-index0")):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            link = tmp_path / kind / name
+            link.unlink(missing_ok=True)
+            link.symlink_to(device)
+    assert _stable_names(tmp_path) == {
+        str(tmp_path / "video0"): str(tmp_path / "by-path" / "port-0"),
+        str(tmp_path / "video1"): str(tmp_path / "by-id" / "usb-maker_camera-index0"),
+    }
     assert _stable_names(tmp_path / "none") == {}

@@ -13,8 +13,9 @@ FPS = 30
 @pytest.mark.parametrize(
     ("driver_s", "freshness", "taken_at"),
     [
-        (99.98, "proven", 99.98),
-        (92.0, "proven", 92.0),  # an old buffer: its stamp says so
+        (99.98, "proven", 99.98 - 1 / FPS),  # its exposure may have begun a frame earlier
+        (100.03, "proven", 100.03 - 1 / FPS),  # stamped for when its last bytes are due
+        (92.0, "proven", 92.0 - 1 / FPS),  # an old buffer: its stamp says so
         (0.0, "estimated", 99.9),  # a driver without time stamps
         (1.7e9, "estimated", 99.9),  # one that gives the wall clock
         (100.5, "estimated", 99.9),

@@ -44,9 +44,10 @@ def going(policy: Policy, stored: list[Candidate]) -> list[Candidate]:
     return [one for one in stored if reckoning.goes(one)]
 
 
-class TestReckoning:
-    FOUR = [picture(n, days=40 - 10 * n, size=10) for n in range(4)]  # 40, 30, 20, 10 days
+FOUR = [picture(n, days=40 - 10 * n, size=10) for n in range(4)]  # 40, 30, 20, 10 days
 
+
+class TestReckoning:
     @pytest.mark.parametrize(
         ("limits", "gone"),
         [
@@ -65,8 +66,12 @@ class TestReckoning:
     def test_the_oldest_go_until_every_limit_is_kept(
         self, limits: Limits, gone: int, where: str
     ) -> None:
-        policy = Policy(named={"door": limits}) if where == "named" else Policy(**{where: limits})
-        assert going(policy, self.FOUR) == self.FOUR[:gone]
+        policy = {
+            "overall": Policy(overall=limits),
+            "each": Policy(each=limits),
+            "named": Policy(named={"door": limits}),
+        }[where]
+        assert going(policy, FOUR) == FOUR[:gone]
 
     def test_each_camera_has_its_own_limit(self) -> None:
         stored = [picture(n, camera=name) for n, name in enumerate(["door"] * 3 + ["yard", None])]
@@ -221,7 +226,7 @@ KEEP_ONE = Policy(overall=Limits(pictures=1))
 
 class TestHousekeeper:
     async def test_everything_of_a_picture_goes(self, store: Store) -> None:
-        first, second, third = await store.add(3)
+        _, second, third = await store.add(3)
         gone = await store.keeper(Policy(overall=Limits(pictures=2))).tidy()
         assert (gone.all.pictures, gone.all.bytes) == (1, 100)
         assert await store.ids() == [second, third]
@@ -314,18 +319,21 @@ class TestHousekeeper:
 
     async def test_it_tidies_again_and_outlives_a_failure(self, store: Store) -> None:
         made = await store.add(2)
-        broken = True
+        loop, failed, tidied = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
         def forget(key: str) -> None:
-            if broken:
+            if not failed.is_set():
+                loop.call_soon_threadsafe(failed.set)
                 raise PermissionError(13, "Permission denied", key)
             store.forget(key)
 
-        keeper = Housekeeper(store.database, forget, KEEP_ONE, count=lambda number, size: None)
+        def count(number: int, size: int) -> None:
+            tidied.set()
+
+        keeper = Housekeeper(store.database, forget, KEEP_ONE, count)
         async with tidying(keeper, period_s=0.01), asyncio.timeout(30):
-            while await store.ids() != made[1:]:
-                await asyncio.sleep(0.001)
-            broken = False
+            await failed.wait()
+            assert await store.ids() == made[1:]
             (later,) = await store.add(1)
-            while await store.ids() != [later]:
-                await asyncio.sleep(0.001)
+            await tidied.wait()
+            assert await store.ids() == [later]

@@ -16,12 +16,13 @@ from objectclassification.classification.truncation import check_whole
 from objectclassification.config import ServerSettings
 from objectclassification.errors import (
     Busy,
+    DiskFull,
     NotAnImage,
     StoreError,
     TooLarge,
     Undecodable,
 )
-from objectclassification.store.blobs import Blobs, Incoming
+from objectclassification.store.blobs import NO_SPACE, Blobs, Incoming
 
 PIECE_BYTES = 2**20
 """What is written in one hop to a thread; most JPEGs need one, and that one checks them too."""
@@ -80,6 +81,8 @@ class Receiver:
             try:
                 return await self._take(request, key, declared)
             except OSError as exc:
+                if exc.errno in NO_SPACE:
+                    raise DiskFull from exc
                 raise StoreError(f"the picture cannot be written: {exc.strerror}") from exc
 
     async def _take(self, request: Request, key: str, declared: str) -> Received:

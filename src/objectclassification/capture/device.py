@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+import structlog
 
 from objectclassification.capture.opencv import cv2
 from objectclassification.capture.source import (
@@ -27,6 +30,8 @@ SEED_WARMUP_S = 2.0
 CREDIBLE_AGE_S = 10.0
 """A driver's time stamp outside of this is not of the monotonic clock; then arrival has to do."""
 
+_log = structlog.get_logger(__name__)
+
 
 class DeviceSource:
     """A video device, through V4L2 on Linux and OpenCV's own choice elsewhere."""
@@ -43,6 +48,7 @@ class DeviceSource:
         self._cap = cv2.VideoCapture()
         self._stamp = Stamp(0.0, 0.0, "estimated", 0)
         self._interval_s = 1 / 30
+        self._driver_s = math.inf
 
     def open(self) -> None:
         """Opens the device: MJPG first, then the size, then reads back what was granted."""
@@ -69,9 +75,18 @@ class DeviceSource:
             int(self._cap.get(cv2.CAP_PROP_FRAME_WIDTH)),
             int(self._cap.get(cv2.CAP_PROP_FRAME_HEIGHT)),
         )
-        if granted != (width, height):
-            self.notes = (f"asked for {width}x{height}, got {granted[0]}x{granted[1]}",)
-        self._interval_s = 1 / (self._cap.get(cv2.CAP_PROP_FPS) or 30.0)
+        other = f"asked for {width}x{height}, got {granted[0]}x{granted[1]}"
+        self.notes = () if granted == (width, height) else (other,)
+        fps = self._cap.get(cv2.CAP_PROP_FPS) or 30.0
+        self._interval_s, self._driver_s = 1 / fps, math.inf
+        pixels = (int(self._cap.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF).to_bytes(4, "little")
+        _log.info(
+            "device_opened",
+            source=self._shown,
+            format=pixels.decode("ascii", "replace"),
+            size=f"{granted[0]}x{granted[1]}",
+            fps=round(fps, 2),
+        )
 
     def _check(self, path: Path) -> None:
         """Says what is wrong in the words of the system, which OpenCV keeps to itself."""
@@ -99,10 +114,13 @@ class DeviceSource:
             raise SourceStalled(
                 f"{self._shown} gives no more frames (unplugged, or stalled)", source=self._shown
             )
+        arrived_at, before_s = time.monotonic(), self._driver_s
+        self._driver_s = self._cap.get(cv2.CAP_PROP_POS_MSEC) / 1000
         self._stamp = stamp_of(
-            driver_s=self._cap.get(cv2.CAP_PROP_POS_MSEC) / 1000,
-            arrived_at=time.monotonic(),
-            interval_s=self._interval_s,
+            driver_s=self._driver_s,
+            arrived_at=arrived_at,
+            # In little light a camera exposes for longer than the rate it promised.
+            interval_s=max(self._interval_s, self._driver_s - before_s),
             latency_s=self.latency_s,
             sequence=self._stamp.sequence + 1,
         )
@@ -142,8 +160,9 @@ def stamp_of(
 ) -> Stamp:
     """Believes a driver's time stamp if it is of the monotonic clock, as V4L2 drivers give it.
 
-    The driver stamps a frame when its first bytes come, within a frame interval of its exposure.
+    Some drivers stamp a frame when its first bytes come (UVC), others when its last ones are due,
+    which may be a moment ahead. What such a frame shows began up to a frame interval earlier.
     """
-    if 0 <= arrived_at - driver_s <= CREDIBLE_AGE_S:
-        return Stamp(driver_s, interval_s, "proven", sequence)
+    if -interval_s <= arrived_at - driver_s <= CREDIBLE_AGE_S:
+        return Stamp(driver_s - interval_s, interval_s, "proven", sequence)
     return Stamp(arrived_at - latency_s, latency_s, "estimated", sequence)

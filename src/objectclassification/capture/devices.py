@@ -76,11 +76,16 @@ def _with_modes(device: Device, path: Path) -> Device:
         return replace(device, problem=f"cannot be opened: {exc.strerror}")
 
 
-def _stable_names(folder: Path = Path("/dev/v4l/by-id")) -> dict[str, str]:
-    """Maps ``/dev/video0`` to the name that follows the camera from port to port."""
-    if not folder.is_dir():
-        return {}
-    return {str(link.resolve()): str(link) for link in sorted(folder.iterdir(), reverse=True)}
+def _stable_names(folder: Path = Path("/dev/v4l")) -> dict[str, str]:
+    """Maps ``/dev/video0`` to a name that lasts: the camera's own, or else that of its port.
+
+    Two cameras of one maker without serial numbers share a name of their own, which only one has.
+    """
+    names: dict[str, str] = {}
+    for kind in ("by-path", "by-id"):
+        links = sorted((folder / kind).glob("*"), reverse=True)
+        names |= {str(link.resolve()): str(link) for link in links}
+    return names
 
 
 def _raspberry_pi_modules() -> Iterator[Device]:

@@ -8,6 +8,7 @@ it. What a crash left over is swept away when the spool is opened.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from objectclassification.capture.capture import Taken
 
 DEFAULT_MAX_BYTES = 2**30
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _LOCK = "spool.lock"
 _OURS = "[0-9]" * 12  # nothing else is touched: the folder may be somebody's pictures
@@ -47,8 +49,6 @@ class SpoolItem:
         camera: which camera took it.
         upload: path of the PUT, for example ``/snippets/1/``.
         snap: the snap it belongs to, if any.
-        origin: who asked for that snap.
-        freshness: how the picture is known to be newer than the snap.
         rendition: ``full``, ``thumbnail``, …
         media_type: of the picture's bytes.
         sha256: of the picture's bytes, hexadecimal.
@@ -56,6 +56,9 @@ class SpoolItem:
         taken_wall_s: seconds since the epoch, by the wall clock of that time.
         taken_boot_s: the same by the clock that counts from boot.
         boot_id: which boot that was.
+        origin: who asked for the snap.
+        freshness: how the picture is known to be newer than the snap.
+        wanted_s: for how long after it was taken its snap waits for it; None: nobody waits.
     """
 
     number: int
@@ -72,6 +75,12 @@ class SpoolItem:
     boot_id: str
     origin: Origin = "controller"
     freshness: Freshness | None = None
+    wanted_s: float | None = None
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether nobody waits for it any more: it is for the history only."""
+        return self.wanted_s is None or self.age_ms() > self.wanted_s * 1000
 
     def read(self) -> bytes:
         """Returns the picture."""
@@ -96,7 +105,11 @@ class Spool:
 
     Args:
         folder: made if it is missing; one program at a time.
-        max_bytes: when it is full, the oldest pictures are dropped for new ones, and logged.
+        max_bytes: of all pictures in it. When it is full, or its disk is, pictures are dropped for
+            a new one: those of expired snaps first, of these the oldest. Each is logged.
+
+    Attributes:
+        dropped: pictures that were dropped by this program so far.
 
     Raises:
         ConfigurationError: the folder cannot be used, or another program uses it.
@@ -105,6 +118,7 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
+        self.dropped = 0
         self._mutex = Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -140,6 +154,7 @@ class Spool:
         key: str | None = None,
         origin: Origin = "controller",
         rendition: str = "full",
+        wanted_s: float | None = None,
     ) -> SpoolItem:
         """Keeps a picture; when this returns, no crash loses it.
 
@@ -151,6 +166,7 @@ class Spool:
             key: the idempotency key; a new one by default.
             origin: who asked for that snap.
             rendition: which rendition it is.
+            wanted_s: for how long after it was taken its snap waits for it; None: nobody waits.
 
         Raises:
             CaptureError: it could not be written, or is larger than the whole spool.
@@ -173,12 +189,11 @@ class Spool:
                 boot_id=boot_id(),
                 origin=origin,
                 freshness=taken.freshness,
+                wanted_s=wanted_s,
             )
             try:
-                self._write(item.path, taken.data)
-                self._write(self._note(number), json.dumps(asdict(item), default=str).encode())
+                self._keep(item, taken.data)
             except OSError as exc:
-                self._forget(item)
                 raise CaptureError(
                     f"cannot keep a picture in {self._folder}: {exc.strerror}", source=camera
                 ) from exc
@@ -192,6 +207,10 @@ class Spool:
         for number in waiting:
             if (item := self._items.get(number)) is not None:
                 yield item
+
+    def holds(self, item: SpoolItem) -> bool:
+        """Whether a picture still waits; a full spool may have dropped it."""
+        return item.number in self._items
 
     def remove(self, item: SpoolItem) -> None:
         """Lets go of a picture that was uploaded, or will never be."""
@@ -230,23 +249,54 @@ class Spool:
                 source=str(self._folder),
             )
         while self.size_bytes + size > self._max_bytes:
-            oldest = self._items[min(self._items)]
-            _log.warning(
-                "spool_full",
-                dropped=oldest.key,
-                camera=oldest.camera,
-                snap=oldest.snap,
-                waiting=len(self._items),
-            )
-            self._forget(oldest)
+            self._drop()
+
+    def _keep(self, item: SpoolItem, data: bytes) -> None:
+        """Writes a picture and its note; while the disk has no room, others give way.
+
+        Others of its size are enough: if they are not, somebody else fills the disk, and dropping
+        all the rest would not help.
+        """
+        freed = 0
+        while True:
+            try:
+                self._write(item.path, data)
+                self._write(self._note(item.number), json.dumps(asdict(item), default=str).encode())
+                return
+            except OSError as exc:
+                self._forget(item)
+                if exc.errno not in _NO_SPACE or not self._items or freed > len(data):
+                    raise
+                freed += self._drop()
+
+    def _drop(self) -> int:
+        """Drops the picture that is missed least; returns its bytes."""
+        victim = min(self._items.values(), key=lambda item: (not item.is_expired, item.number))
+        size = self._sizes[victim.number]
+        self.dropped += 1
+        _log.warning(
+            "spool_full",
+            dropped=victim.key,
+            camera=victim.camera,
+            snap=victim.snap,
+            expired=victim.is_expired,
+            waiting=len(self._items) - 1,
+            dropped_so_far=self.dropped,
+        )
+        self._forget(victim)
+        return size
 
     def _write(self, path: Path, data: bytes) -> None:
         temporary = path.with_suffix(path.suffix + ".tmp")
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # half a picture would keep the disk full
+            raise
         if sys.platform == "win32":
             return  # its folders cannot be opened, and NTFS keeps a journal of names
         folder = os.open(self._folder, os.O_RDONLY)

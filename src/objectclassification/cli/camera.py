@@ -69,6 +69,9 @@ def camera(
     spool: Annotated[
         Path | None, typer.Option(help="Folder of the pictures that are not uploaded yet.")
     ] = None,
+    spool_max: Annotated[
+        int, typer.Option(metavar="MiB", min=1, help="The most that these pictures may take.")
+    ] = 1024,
     once: Annotated[
         bool, typer.Option("--once", help="Take and deliver what is due, or one picture; exit.")
     ] = False,
@@ -104,7 +107,8 @@ def camera(
     else:
         cameras, own = (one_camera(**told),), name
     connection = find_connection(url, token_file, ca)
-    asyncio.run(_serve(connection, cameras, spool or spool_folder() / own, once=once))
+    folder, most_bytes = spool or spool_folder() / own, spool_max * 2**20
+    asyncio.run(_serve(connection, cameras, folder, most_bytes, once=once))
 
 
 def _keep_warm_s(seconds: float | None, *, warm: bool, cold: bool) -> float | None:
@@ -116,7 +120,12 @@ def _keep_warm_s(seconds: float | None, *, warm: bool, cold: bool) -> float | No
 
 
 async def _serve(
-    connection: Connection, cameras: Sequence[CameraSettings], spool: Path, *, once: bool
+    connection: Connection,
+    cameras: Sequence[CameraSettings],
+    spool: Path,
+    spool_max_bytes: int,
+    *,
+    once: bool,
 ) -> None:
     from objectclassification.cli.supervised import new_notifier
     from objectclassification.client.camera import serve_cameras
@@ -138,4 +147,12 @@ async def _serve(
         loop.add_signal_handler(number, on_signal)
     # Ready without the hub, which may come up later than its cameras.
     notifier.ready(f"connecting to {connection.url}")
-    await serve_cameras(connection, cameras, spool, tell, stop=stop, once=once)
+    await serve_cameras(
+        connection,
+        cameras,
+        spool,
+        tell,
+        stop=stop,
+        once=once,
+        spool_max_bytes=spool_max_bytes,
+    )

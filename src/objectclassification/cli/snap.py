@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,9 +96,10 @@ def _run(connection: Connection, request: SnapRequest, *, quiet: bool) -> Snappe
     if quiet or not console.is_terminal:
         return asyncio.run(controller.snap(connection, request))
     with Live(console=console, transient=True, refresh_per_second=12) as live:
-        show: Callable[[dict[str, Shot]], None] = lambda shots: live.update(  # noqa: E731
-            _table(list(shots.values()), {})
-        )
+
+        def show(shots: dict[str, Shot]) -> None:
+            live.update(_table(list(shots.values()), {}))
+
         return asyncio.run(controller.snap(connection, request, show))
 
 

@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 
 from objectclassification import __version__
 from objectclassification.capture import Spool, Uploader
+from objectclassification.capture.spool import DEFAULT_MAX_BYTES
 from objectclassification.client import refused
 from objectclassification.client.delivery import Caption, Delivery
 from objectclassification.client.instance import instance_id
@@ -61,6 +62,7 @@ async def serve_cameras(
     *,
     stop: asyncio.Event,
     once: bool = False,
+    spool_max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> None:
     """Serves cameras over one connection to the hub.
 
@@ -72,6 +74,7 @@ async def serve_cameras(
         stop: ends it, once what is under way has ended, or 5 s later.
         once: take and deliver what is due, or a picture of its own of each camera that nothing is
             due for, and end.
+        spool_max_bytes: the most that the pictures in the spool may take.
 
     Raises:
         ConfigurationError: the cameras, the spool or the connection cannot be used.
@@ -84,7 +87,7 @@ async def serve_cameras(
     for settings in cameras:
         check_names(settings)  # before anything is made on the disk
     async with AsyncExitStack() as stack:
-        kept = stack.enter_context(Spool(spool))
+        kept = stack.enter_context(Spool(spool, max_bytes=spool_max_bytes))
         shooters: dict[str, Shooter] = {}
         stack.push_async_callback(_close_all, shooters)
         for settings in cameras:

@@ -180,6 +180,8 @@ class Delivery:
         try:
             uploader.send(replace(item, upload=places.get(item.camera, item.upload)))
         except UploadRefused as exc:
+            if not self._spool.holds(item):
+                raise UploadRefused("it was dropped here: the spool was full") from exc
             if _may_change(exc) and item.path.exists():
                 raise UploadFailed(exc.detail, status=exc.status) from exc
             put_aside(item, exc, self._refused)

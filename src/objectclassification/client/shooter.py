@@ -121,7 +121,12 @@ class Shooter:
         if self.upload is not None:
             began = time.monotonic()
             item = self._spool.add(
-                taken, camera=self.offer.name, upload=self.upload, snap=order.id, origin=origin
+                taken,
+                camera=self.offer.name,
+                upload=self.upload,
+                snap=order.id,
+                origin=origin,
+                wanted_s=arrived + order.deadline_s - taken.taken_at,
             )
             camera_ms["spool"] = _ms_since(began)
         camera_ms["total"] = _ms_since(arrived)

@@ -46,9 +46,10 @@ def server(connection: Connection) -> Check:
                 return Check(
                     "server", "ok", f"{connection.url} answers, and takes a camera's token"
                 )
-    except Unauthorized as exc:
+    except Unauthorized:
+        found = f"{connection.url} answers, but takes no token that this account has"
         todo = f"run `objectclassification login {connection.url}`"
-        return Check("server", "fail", f"{connection.url} answers, but {exc.detail}", todo)
+        return Check("server", "fail", found, todo)
     except ObjectClassificationError as exc:
         todo = "start it, or name another with --server or OBJECTCLASSIFICATION_SERVER"
         return Check("server", "fail", exc.detail, todo)

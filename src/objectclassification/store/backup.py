@@ -239,8 +239,10 @@ class _Folder:
         partial.write_text(_json(manifest))
         partial.rename(self._to / MANIFEST)
         os.sync()
-        for path in self._blobs.glob("*/*"):  # deleted since the backup before
-            if path.name not in self._wanted:
+        with reading(self._to / folder.DATABASE) as connection:
+            kept = stored_blobs(connection)
+        for path in self._blobs.glob("*/*"):  # of pictures deleted since the backup before
+            if path.name not in kept:
                 path.unlink()
 
 

@@ -6,13 +6,17 @@ its folder synced: after a power cut it is there whole or not at all.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from objectclassification.errors import DataFolderUnusable, DiskFull
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Incoming:
@@ -52,7 +56,8 @@ class Incoming:
 
     def discard(self) -> None:
         """Deletes it; after :meth:`Blobs.keep` there is nothing left to delete."""
-        self._stream.close()
+        with suppress(OSError):  # a full disk refuses what its buffer still holds
+            self._stream.close()
         self.path.unlink(missing_ok=True)
 
 

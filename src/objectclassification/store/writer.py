@@ -21,7 +21,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from objectclassification.errors import DataFolderUnusable, StoreError
+from objectclassification.errors import DataFolderUnusable, DiskFull, StoreError
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -131,8 +131,7 @@ class Database:
                     results.append((future, *_in_savepoint(connection, work)))
         except SQLAlchemyError as exc:
             log.error("commit failed", writes=len(batch), reason=_reason(exc))
-            error = StoreError(f"the database cannot be written: {_reason(exc)}")
-            error.__cause__ = exc
+            error = _refusal("the database cannot be written", exc)
             results = [(future, None, error) for _, future in batch]
         for future, value, failure in results:
             if not future.set_running_or_notify_cancel():
@@ -242,21 +241,18 @@ def _in_savepoint(connection: Connection, work: Work[Any]) -> tuple[Any, BaseExc
         savepoint.commit()
         return value, None
     except SQLAlchemyError as exc:
-        if connection.invalidated or _no_transaction(connection):
+        if connection.invalidated:
             raise  # and there is no savepoint to go back to
-        savepoint.rollback()
-        error = StoreError(f"the database refused: {_reason(exc)}")
-        error.__cause__ = exc
-        return None, error
+        try:
+            savepoint.rollback()
+        except SQLAlchemyError as gone:
+            # SQLite undid the whole transaction by itself, as it does when the disk is full: the
+            # reason is what counts, not that its savepoint went with it.
+            raise exc from gone
+        return None, _refusal("the database refused", exc)
     except Exception as exc:  # noqa: BLE001 - it is the caller's, who gets it from write()
         savepoint.rollback()
         return None, exc
-
-
-def _no_transaction(connection: Connection) -> bool:
-    """Whether SQLite undid the whole transaction by itself, as it does when the disk is full."""
-    raw = connection.connection.dbapi_connection
-    return isinstance(raw, sqlite3.Connection) and not raw.in_transaction
 
 
 def _engine(file: Path, begin: str) -> Engine:
@@ -275,6 +271,14 @@ def _engine(file: Path, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _refusal(what: str, exc: SQLAlchemyError) -> StoreError:
+    raw = exc.orig if isinstance(exc, DBAPIError) else None
+    full = isinstance(raw, sqlite3.Error) and raw.sqlite_errorcode == sqlite3.SQLITE_FULL
+    error = DiskFull() if full else StoreError(f"{what}: {_reason(exc)}")
+    error.__cause__ = exc
+    return error
 
 
 def _reason(exc: SQLAlchemyError) -> str:

@@ -1,0 +1,248 @@
+"""Full disks: a server and a camera program on small file systems of their own.
+
+Nothing half-written stays, what is there can be read, and all goes on by itself once there is room.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from objectclassification.capture import Spool
+from objectclassification.errors import CaptureError
+from tests.camera_process import CameraProcess
+from tests.integration.cameras.servers import free_port
+from tests.integration.test_spool import taken
+from tests.parts import require
+from tests.photographs import ROCKET
+from tests.serving import ServeProcess, photo, until
+
+pytestmark = pytest.mark.debian
+
+PAGE = 4096
+"""What tmpfs gives out at a time."""
+MIB = 2**20
+
+
+class Disk:
+    """A small file system, and a file that fills it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ballast = folder / "ballast"
+
+    @property
+    def free_bytes(self) -> int:
+        state = os.statvfs(self.folder)
+        return state.f_bavail * state.f_frsize
+
+    def fill(self, but_bytes: int = 0) -> None:
+        """Takes what is free, except for whole pages of so many bytes."""
+        but_pages = -(-but_bytes // PAGE)
+        with self._ballast.open("ab", buffering=0) as file, suppress(OSError):
+            while (pages := self.free_bytes // PAGE - but_pages) > 0:
+                file.write(bytes(pages * PAGE))
+
+    def free(self) -> None:
+        """Makes room again."""
+        self._ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    require("mount")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=True)
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def put(server: ServeProcess, mark: str, **query: Any) -> tuple[int, dict[str, Any]]:
+    """PUTs a picture of its own; returns the status and what was answered."""
+    answer = server.call("PUT", "/snippets/1/", data=photo(mark), params=query)
+    return answer.status_code, answer.json()
+
+
+def snap(server: ServeProcess, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Snaps to whatever is there; returns the status and the receipt or the problem."""
+    answer = server.call("POST", "/api/snaps", json={"to": ["door"], "deadline_s": 5, **more})
+    return answer.status_code, answer.json()
+
+
+def classified(server: ServeProcess, picture: dict[str, Any]) -> None:
+    """Waits until a picture has its labels."""
+    path = f"/api/pictures/{picture['id']}"
+    until(lambda: server.call("GET", path).json()["state"] == "classified")
+
+
+def blobs(server: ServeProcess) -> set[Path]:
+    """Every file in the blobs' folder, those that are arriving included."""
+    return {path for path in (server.data / "blobs").rglob("*") if path.is_file()}
+
+
+def check_reads(server: ServeProcess, picture: dict[str, Any]) -> None:
+    """What is there can be read: the list, the picture, its bytes."""
+    listed = server.call("GET", "/api/pictures").json()["pictures"]
+    assert picture["id"] in [each["id"] for each in listed]
+    assert server.call("GET", picture["renditions"]["full"]["url"]).content == photo("before")
+
+
+def test_below_its_floor_the_server_refuses_and_reads_on(disk: Disk) -> None:
+    floor = {"OBJECTCLASSIFICATION_DISK_FLOOR_BYTES": str(4 * MIB)}
+    with ServeProcess(disk.folder, **floor) as server:
+        status, picture = put(server, "before")
+        assert status == 201
+        classified(server, picture)
+        before = blobs(server)
+        disk.fill(but_bytes=4 * MIB)
+        status, problem = put(server, "refused")
+        assert (status, problem["code"]) == (507, "disk_full")
+        assert blobs(server) == before
+        check_reads(server, picture)
+        disk.free()
+        status, picture = put(server, "after")
+        assert status == 201
+        classified(server, picture)
+
+
+def test_a_disk_that_really_fills_leaves_nothing_half_written(disk: Disk) -> None:
+    """No floor: the blob's own write fails, then the database's commit."""
+    with ServeProcess(disk.folder, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
+        server.new_token("camera", "door")
+        status, picture = put(server, "before")
+        assert status == 201
+        classified(server, picture)
+        before = blobs(server)
+        size = len(photo("during"))
+
+        for room in (0, PAGE, size - PAGE):  # not even a page, one, all but the end
+            disk.fill(but_bytes=room)
+            status, problem = put(server, "during")
+            assert (status, problem["code"]) == (507, "disk_full")
+            assert blobs(server) == before
+            check_reads(server, picture)
+            disk.free()
+
+        disk.fill(but_bytes=size)  # the blob fits, and its row does not
+        key = {"Idempotency-Key": "the same"}
+        refused = server.call("PUT", "/snippets/1/", data=photo("during"), headers=key)
+        assert (refused.status_code, refused.json()["code"]) == (507, "disk_full")
+        assert blobs(server) == before
+        check_reads(server, picture)
+        disk.fill()
+        status, problem = snap(server)
+        assert (status, problem["code"]) == (507, "disk_full")
+        disk.free()
+
+        made = server.call("PUT", "/snippets/1/", data=photo("during"), headers=key)
+        assert made.status_code == 201
+        classified(server, made.json())
+        assert server.call("GET", "/api/snaps").json()["snaps"] == []
+        assert len(blobs(server)) == len(before) + 2  # the picture and its thumbnail
+    assert "Traceback" not in server.errors
+
+
+def test_what_was_begun_before_the_disk_was_full_ends_after_it(disk: Disk, tmp_path: Path) -> None:
+    """A picture's labels and a snap's end are written once there is room; nobody starts anew."""
+    with ServeProcess(disk.folder, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
+        token = server.new_token("camera", "door")
+        with server.camera("door", token=token) as camera:
+            status, receipt = snap(server, deadline_s=2.0)
+            assert status == 202
+            (child,) = psutil.Process(server.process.pid).children()
+            child.suspend()  # so that its picture is under way until the disk is full
+            order = camera.answer()
+            disk.fill()
+            child.resume()
+            path = f"/api/snaps/{order.id}"
+            for late in ("a result waits for the database", "a snap's end is not written yet"):
+                until(lambda late=late: late in server.errors)  # type: ignore[misc]
+            disk.free()
+            until(lambda: bool(server.call("GET", path).json()["done"]))
+            (picture,) = server.call("GET", "/api/pictures").json()["pictures"]
+            classified(server, picture)
+            ended = server.call("GET", path).json()
+            assert ended["answered"] + ended["failed"] + ended["missing"] == 1
+            assert ended["shots"][0]["picture"]["id"] == picture["id"]
+            assert ended["shots"][0]["predictions"] == picture_labels(server, picture)
+
+
+def picture_labels(server: ServeProcess, picture: dict[str, Any]) -> list[dict[str, Any]]:
+    """A picture's predictions as they are now."""
+    found: list[dict[str, Any]] = server.call("GET", f"/api/pictures/{picture['id']}").json()[
+        "predictions"
+    ]
+    return found
+
+
+def test_a_spool_on_a_full_disk_drops_expired_pictures_for_a_new_one(disk: Disk) -> None:
+    size = 100 * PAGE
+    with Spool(disk.folder / "spool") as spool:
+        waits = spool.add(taken(bytes(size)), camera="door", upload="/", snap="s1", wanted_s=3600)
+        expired = [
+            spool.add(taken(bytes(size), age_s=9), camera="door", upload="/", snap="s2", wanted_s=5)
+            for _ in range(2)
+        ]
+        disk.fill()  # one of them is room enough
+        new = spool.add(taken(bytes(size)), camera="door", upload="/", snap="s3", wanted_s=3600)
+        assert [item.number for item in spool.due()] == [waits.number, expired[1].number, new.number]
+        assert spool.dropped == 1
+        assert {path.suffix for path in (disk.folder / "spool").iterdir()} == {
+            ".lock",
+            ".jpg",
+            ".json",
+        }
+
+
+def test_a_spool_that_another_fills_the_disk_of_fails_the_shot_and_keeps_what_it_has(
+    disk: Disk,
+) -> None:
+    with Spool(disk.folder / "spool") as spool:
+        items = [
+            spool.add(taken(bytes(PAGE)), camera="door", upload="/", snap="s", wanted_s=3600)
+            for _ in range(20)
+        ]
+        disk.fill()
+        with pytest.raises(CaptureError, match="No space left"):
+            spool.add(taken(bytes(40 * PAGE)), camera="door", upload="/", snap="s", wanted_s=3600)
+        files = [path for path in (disk.folder / "spool").iterdir() if path.suffix != ".lock"]
+        assert len(files) == 2 * len(spool) == 2 * (len(items) - spool.dropped)
+        disk.free()
+        spool.add(taken(bytes(40 * PAGE)), camera="door", upload="/", snap="s", wanted_s=3600)
+
+
+def test_a_camera_program_keeps_to_its_bound(disk: Disk, tmp_path: Path) -> None:
+    """While the server takes nothing, expired pictures give way; the rest is delivered later."""
+    home, picture = tmp_path / "server", tmp_path / "picture.jpg"
+    home.mkdir()
+    picture.write_bytes(ROCKET.read_bytes().ljust(400_000, b"\0"))
+    port = ("--port", str(free_port()))
+    arguments = ("--name", "door", "--source", str(picture), "--spool-max", "1")
+    with ServeProcess(home, *port, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES=str(2**60)) as server:
+        camera = CameraProcess(disk.folder / "camera", server.url, server.token, *arguments)
+        with camera.ready():
+            asked = {"to": ["door"], "deadline_s": 1}
+            for _ in range(4):
+                receipt = server.call("POST", "/api/snaps?wait=1", json=asked).json()
+                assert receipt["shots"][0]["error"]["code"] == "timeout"
+            waiting = camera.waiting()
+            assert len(waiting) == 2  # of 400 kB in 1 MiB
+            logged = map(json.loads, camera.errors.splitlines())
+            dropped = [line for line in logged if line["event"] == "spool_full"]
+            told = [(line["expired"], line["dropped_so_far"]) for line in dropped]
+            assert told == [(True, 1), (True, 2)]
+            server.stop()
+            with ServeProcess(home, *port, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as roomy:
+                until(lambda: camera.waiting() == [])
+                assert len(roomy.call("GET", "/api/pictures").json()["pictures"]) == 2
