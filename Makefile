@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-crash check bench format models clean
+.PHONY: help run test test-systemd test-device test-crash check bench format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
 	@sh tools/install_debian.sh tools/debian-packages-systemd.txt
 	@$(BIN)/python -m pytest -m systemd tests/e2e/test_systemd.py
+
+test-device: $(VENV)/.dev ## Pictures from a real /dev/video0, on a machine that qemu emulates; needs root
+	@sh tools/install_debian.sh tools/debian-packages-device.txt
+	@$(BIN)/python -m pytest -m device tests/e2e/test_device.py
 
 test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child and camera program
 	@$(BIN)/python -m pytest -s -m crash tests/e2e/test_crash.py

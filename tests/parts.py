@@ -30,10 +30,16 @@ def _may_boot() -> bool:
     return os.geteuid() == 0 and all(shutil.which(program) for program in programs)
 
 
+def _may_emulate() -> bool:
+    return _may_boot() and all(map(shutil.which, ("qemu-system-x86_64", "busybox")))
+
+
 def _may_trace() -> bool:
     if shutil.which("strace") is None:
         return False
-    return subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    return (
+        subprocess.run(["strace", "-o", "/dev/null", "true"], capture_output=True).returncode == 0
+    )
 
 
 def _may_mount() -> bool:
@@ -51,6 +57,10 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
     "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
+    "qemu": (
+        _may_emulate,
+        "debootstrap systemd-container qemu-system-x86 busybox-static, and root",
+    ),
 }
 
 

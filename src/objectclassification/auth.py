@@ -49,7 +49,7 @@ class Identity:
     def require(self, right: Right) -> None:
         """Raises Forbidden unless the role has the right."""
         if not self.may(right):
-            raise Forbidden(f"a {self.role} token may not {right}; it takes {_who_may(right)}")
+            raise Forbidden(f"a {self.role} token may not do this; it takes {_who_may(right)}")
 
     def may_serve(self, camera: str) -> bool:
         """Whether it may be this camera and PUT to its snippet."""

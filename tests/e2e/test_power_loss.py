@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ CALLS = (
     "openat,mkdir,write,pwrite64,fsync,fdatasync,rename,renameat2,unlink,sendto,sendmsg,writev,"
     "recvfrom"
 )
+STRACE = ("strace", "-f", "-y", "-xx", "-s", "8192", "-e", f"trace={CALLS}")
+"""Threads too, descriptors with their files; strings in hexadecimal, two database pages long."""
 _HEX = re.compile(r"(?:\\x[0-9a-f]{2})+")
 _LINE = re.compile(
     r"(?P<thread>\d+) +(?:<\.\.\. \w+ resumed>(?P<rest>.*)|(?P<name>\w+)\((?P<text>.*))",
@@ -102,8 +105,7 @@ def _plain(text: str) -> str:
 def traced(process: int, log: Path) -> Iterator[None]:
     """Writes down every call of a running program, its threads included."""
     tracer = subprocess.Popen(
-        ["strace", "-f", "-y", "-xx", "-s", "8192", "-e", f"trace={CALLS}"]
-        + ["-o", str(log), "-p", str(process)],
+        [*STRACE, "-o", str(log), "-p", str(process)],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -119,7 +121,7 @@ def traced(process: int, log: Path) -> Iterator[None]:
 
 def ordered(*calls: Call) -> None:
     """Each ended before the next began."""
-    for earlier, later in zip(calls, calls[1:], strict=False):
+    for earlier, later in pairwise(calls):
         assert earlier.ended < later.began, f"{later} did not wait for {earlier}"
 
 

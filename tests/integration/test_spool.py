@@ -174,6 +174,27 @@ def test_it_keeps_to_its_size_by_dropping_the_oldest(folder: Path) -> None:
         assert len(spool) == 3
 
 
+def test_expired_pictures_give_way_before_those_that_somebody_waits_for(folder: Path) -> None:
+    with Spool(folder, max_bytes=1000) as spool:
+
+        def add(name: bytes, wanted_s: float | None, age_s: float = 0.0) -> None:
+            data = taken(name.ljust(300), age_s)
+            spool.add(data, camera="door", upload="/snippets/1/", snap="s", wanted_s=wanted_s)
+
+        add(b"awaited", wanted_s=60)
+        add(b"expired", wanted_s=5, age_s=6)
+        add(b"own", wanted_s=None)  # nobody asked for it
+        add(b"new", wanted_s=60)
+        assert [item.read().strip() for item in spool.due()] == [b"awaited", b"own", b"new"]
+    with Spool(folder, max_bytes=1000) as spool:  # it knows after a restart, too
+        add(b"newer", wanted_s=60)
+        assert [item.read().strip() for item in spool.due()] == [b"awaited", b"new", b"newer"]
+        gone = next(spool.due())
+        add(b"newest", wanted_s=60)
+        assert spool.dropped == 2
+        assert not spool.holds(gone)
+
+
 def test_one_program_at_a_time(folder: Path) -> None:
     with Spool(folder):
         with pytest.raises(ConfigurationError, match="another camera program"):

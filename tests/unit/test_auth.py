@@ -94,7 +94,7 @@ def test_each_role_has_the_rights_of_the_design(role: TokenRole, rights: set[Rig
         if right in rights:
             identity.require(right)
         else:
-            with pytest.raises(Forbidden, match=f"a {role} token may not {right}"):
+            with pytest.raises(Forbidden, match=f"a {role} token may not do this"):
                 identity.require(right)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -169,11 +171,27 @@ def test_on_the_servers_own_machine_both_are_found(tmp_path: Path) -> None:
     assert find_connection() == Connection("http://127.0.0.1:8000")
 
 
-def test_another_servers_note_is_left_alone(tmp_path: Path) -> None:
-    note = remember_local("http://127.0.0.1:4711", None)
-    note.write_text(note.read_text().replace(f"pid = {os.getpid()}", "pid = 1"))
+def test_a_second_server_that_comes_and_goes_hides_no_other(tmp_path: Path) -> None:
+    admin = tmp_path / "admin-token"
+    write_secret(admin, "secret\n")
+    first = remember_local("http://127.0.0.1:4711", admin)
+    first = first.rename(first.with_name("server-1.toml"))  # process 1 runs as long as we do
+    os.utime(first, (1, 1))
+    remember_local("http://127.0.0.1:4712", None)
+    assert find_connection().url == "http://127.0.0.1:4712"
+    assert find_connection("http://127.0.0.1:4711").token == "secret"
     forget_local()
-    assert find_connection().url == "http://127.0.0.1:4711"
+    assert find_connection() == Connection("http://127.0.0.1:4711", "secret")
+
+
+def test_a_killed_servers_note_counts_for_nothing(tmp_path: Path) -> None:
+    note = remember_local("http://127.0.0.1:4711", None)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    dead = note.rename(note.with_name(f"server-{ended.pid}.toml"))
+    assert find_connection() == Connection("http://127.0.0.1:8000")
+    remember_local("http://127.0.0.1:4712", None)
+    assert not dead.exists()
 
 
 def test_a_connection_never_shows_its_token() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -154,7 +155,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener
     except OSError as exc:
-        reason = exc.strerror or str(exc)
+        # Python adds the address to the text of the error a second time.
+        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
         raise ConfigurationError(
             f"cannot listen on {host}:{port}: {reason}; choose another with --port"
         ) from exc

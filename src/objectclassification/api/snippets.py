@@ -15,7 +15,7 @@ from objectclassification.api.images import image_response
 from objectclassification.api.receive import Receiver
 from objectclassification.auth import Identity
 from objectclassification.bus import PictureUploaded
-from objectclassification.errors import Forbidden, NotFound, ObjectClassificationError
+from objectclassification.errors import DiskFull, Forbidden, NotFound, RequestError
 from objectclassification.receipts import Picture
 from objectclassification.store import pictures, snippets, uploads
 
@@ -116,9 +116,11 @@ async def _take(parts: Used, upload: uploads.Upload) -> uploads.Taken:
     """
     try:
         taken = await parts.database.write(lambda c: uploads.take(c, upload))
-    except ObjectClassificationError:
+    except (RequestError, DiskFull):  # it was refused, so no row refers to the blob
         parts.blobs.delete(upload.id)
         raise
+    # After another StoreError it stays: the commit may have reached the disk all the same, and a blob
+    # too many is found by `doctor`, while one too few is a picture lost.
     if not taken.new:
         parts.blobs.delete(upload.id)
     return taken

@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import structlog
-
 from objectclassification.capture.opencv import cv2
 from objectclassification.capture.source import (
     STREAM_LATENCY_S,
@@ -29,8 +27,6 @@ SEED_WARMUP_S = 2.0
 """The seed's delay: a camera needs about two seconds until its exposure has settled."""
 CREDIBLE_AGE_S = 10.0
 """A driver's time stamp outside of this is not of the monotonic clock; then arrival has to do."""
-
-_log = structlog.get_logger(__name__)
 
 
 class DeviceSource:
@@ -77,16 +73,8 @@ class DeviceSource:
         )
         other = f"asked for {width}x{height}, got {granted[0]}x{granted[1]}"
         self.notes = () if granted == (width, height) else (other,)
-        fps = self._cap.get(cv2.CAP_PROP_FPS) or 30.0
-        self._interval_s, self._driver_s = 1 / fps, math.inf
-        pixels = (int(self._cap.get(cv2.CAP_PROP_FOURCC)) & 0xFFFFFFFF).to_bytes(4, "little")
-        _log.info(
-            "device_opened",
-            source=self._shown,
-            format=pixels.decode("ascii", "replace"),
-            size=f"{granted[0]}x{granted[1]}",
-            fps=round(fps, 2),
-        )
+        self._interval_s = 1 / (self._cap.get(cv2.CAP_PROP_FPS) or 30.0)
+        self._driver_s = math.inf
 
     def _check(self, path: Path) -> None:
         """Says what is wrong in the words of the system, which OpenCV keeps to itself."""

@@ -121,7 +121,10 @@ class Spool:
         self.dropped = 0
         self._mutex = Lock()
         try:
+            new = [each for each in (folder, *folder.parents) if not each.exists()]
             folder.mkdir(parents=True, exist_ok=True)
+            for each in new:
+                _sync_names(each.parent)
             self._lock: IO[bytes] = (folder / _LOCK).open("wb")
         except OSError as exc:
             raise ConfigurationError(f"cannot use the spool {folder}: {exc.strerror}") from exc
@@ -297,13 +300,7 @@ class Spool:
         except OSError:
             temporary.unlink(missing_ok=True)  # half a picture would keep the disk full
             raise
-        if sys.platform == "win32":
-            return  # its folders cannot be opened, and NTFS keeps a journal of names
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_names(self._folder)
 
     def _load(self) -> Iterator[SpoolItem]:
         """Reads the notes, and sweeps away what a crash left without one."""
@@ -336,11 +333,21 @@ class Spool:
 if sys.platform == "win32":
     import msvcrt
 
+    def _sync_names(folder: Path) -> None:
+        """Nothing: its folders cannot be opened, and NTFS keeps a journal of names."""
+
     def _lock_or_raise(file: IO[bytes]) -> None:
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
+
+    def _sync_names(folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _lock_or_raise(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,6 +12,7 @@ from importlib import import_module
 import typer
 
 from objectclassification import __version__
+from objectclassification.cli import logs
 from objectclassification.errors import ObjectClassificationError
 
 _MODULES = (
@@ -64,6 +65,7 @@ def build_app() -> typer.Typer:
 
 def main() -> None:
     """Runs the command line; an error of ours becomes one line and its exit code."""
+    logs.configure("warning")  # to standard error; commands with --log-level set their own
     try:
         build_app()()
     except ObjectClassificationError as exc:

@@ -24,7 +24,7 @@ def login(
     """Store a server and its token for this account; asks for the token when it is not given."""
     from objectclassification.client.http import Http
     from objectclassification.config import Connection, find_connection, remember, split_token
-    from objectclassification.errors import Forbidden
+    from objectclassification.errors import ConfigurationError, Forbidden, NotFound
 
     plain, token = split_token(url)
     if token_file is not None or token is None:
@@ -35,6 +35,11 @@ def login(
             http.json("GET", "/api/cameras")
         except Forbidden:  # a camera's token: good, and may not read
             pass
+        except NotFound as exc:
+            raise ConfigurationError(
+                f"{plain} is no server, or a hub alone, which has nothing to log in to: "
+                "give its address and --token-file to each command"
+            ) from exc
     file = remember(connection)
     print(f"Logged in to {plain}; the token is in {file}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,13 +33,15 @@ def snap(
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every camera that is connected.")] = False,
     until: Annotated[
-        str, typer.Option(help="How far to go: captured, uploaded or classified.")
+        Literal["captured", "uploaded", "classified"], typer.Option(help="How far to go.")
     ] = "classified",
     context: Annotated[
         list[str] | None,
         typer.Option(help="KEY=VALUE to store with the snap; may be given more than once."),
     ] = None,
-    deadline: Annotated[float, typer.Option(help="Seconds after which the snap ends.")] = 10.0,
+    deadline: Annotated[
+        float, typer.Option(min=0.001, max=86_400, help="Seconds after which the snap ends.")
+    ] = 10.0,
     out: Annotated[Path | None, typer.Option(help="Folder to save the pictures in.")] = None,
     json: AsJson = False,
     server: Server = None,
@@ -98,7 +100,7 @@ def _run(connection: Connection, request: SnapRequest, *, quiet: bool) -> Snappe
     with Live(console=console, transient=True, refresh_per_second=12) as live:
 
         def show(shots: dict[str, Shot]) -> None:
-            live.update(_table(list(shots.values()), {}))
+            live.update(_table(list(shots.values())))
 
         return asyncio.run(controller.snap(connection, request, show))
 
@@ -126,7 +128,9 @@ def _print(result: Snapped, files: dict[str, Path]) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(_table(list(result.shots), files))
+    console.print(_table(list(result.shots)))
+    for file in files.values():
+        print(file)  # on a line of its own, whole, so that it can be copied
     total = len(result.shots)
     parts = [f"{result.answered} of {total} answered"]
     parts += [f"{result.failed} failed"] if result.failed else []
@@ -136,25 +140,22 @@ def _print(result: Snapped, files: dict[str, Path]) -> None:
     )
 
 
-def _table(shots: list[Shot], files: dict[str, Path]) -> Table:
+def _table(shots: list[Shot]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table("camera", "state", "what is on it", "freshness")
     table.add_column("captured", justify="right")
     table.add_column("done", justify="right")
-    if files:
-        table.add_column("file", overflow="fold")
     for shot in shots:
-        row = [
+        table.add_row(
             Text(shot.camera),
             Text(shot.state, _STYLES.get(shot.state, "yellow")),
             Text(_found(shot)),
             Text(shot.freshness or ""),
             Text(_ms(shot, "captured")),
             Text(_ms(shot, shot.state)),
-        ]
-        table.add_row(*row, *([Text(str(files.get(shot.camera, "")))] if files else []))
+        )
     return table
 
 

@@ -35,7 +35,7 @@ def add(
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
 
-    if bool(camera) == (role is not None and role != "camera"):
+    if bool(camera) == (role in ("viewer", "operator", "admin")):
         raise typer.BadParameter("give either --camera NAME or --role viewer|operator|admin")
     wanted = {"role": "camera" if camera else parse_role(role or ""), "name": name}
     with Http(find_connection(server, token_file, ca)) as http:
@@ -64,12 +64,12 @@ def list_(
         print(jsonlib.dumps(found))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("id", "role", "cameras", "name", "made at")
+    table = Table(Column("id", no_wrap=True), "role", "cameras", "name", "made at")
     for row in found:
         cameras = ", ".join(row["cameras"])
-        table.add_row(row["id"], row["role"], cameras, row["name"], row["created_at"])
+        table.add_row(row["id"], row["role"], cameras, row["name"], row["created_at"][:10])
     Console().print(table)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 from collections.abc import AsyncIterator
@@ -260,6 +261,6 @@ def _tls(ca: Path | None) -> ssl.SSLContext:
 def _why(exc: Exception) -> str:
     if isinstance(exc, TimeoutError):
         return f"nothing within {HANDSHAKE_TIMEOUT_S:g} s"
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
+    if isinstance(exc, OSError) and exc.errno and exc.errno > 0:
+        return os.strerror(exc.errno)  # asyncio's own text says less
     return str(exc) or type(exc).__name__

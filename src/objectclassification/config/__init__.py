@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from objectclassification.config.keeping import CameraKeep
+from objectclassification.config.local import forget_dead, note_of, running_servers
 from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
 from objectclassification.errors import ConfigurationError
 
@@ -194,21 +195,22 @@ def find_connection(
     """
     stored = _read_credentials()
     servers: Mapping[str, Mapping[str, str]] = stored.get("servers", {})
-    local = _read_local() or _read_system()
+    local = _read_local()
     chosen = (
         server
         or os.environ.get(ENV_PREFIX + "SERVER")
         or stored.get("default")
-        or local.get("url")
-        or f"http://127.0.0.1:{DEFAULT_PORT}"
+        or (local[0]["url"] if local else f"http://127.0.0.1:{DEFAULT_PORT}")
     )
     url, token = split_token(chosen)
     entry = servers.get(url, {})
     if token_file is not None:
         token = _read_secret(token_file)
     token = token or os.environ.get(ENV_PREFIX + "TOKEN") or entry.get("token")
-    if token is None and local.get("token_file") and _same_server(url, local.get("url", "")):
-        token = _read_secret(Path(local["token_file"]))
+    for note in local if token is None else ():
+        if "token_file" in note and _same_server(url, note["url"]):
+            token = _read_secret(Path(note["token_file"]))
+            break
     if ca is None and entry.get("ca"):
         ca = Path(entry["ca"])
     return Connection(url=url, token=token, ca=ca)
@@ -262,16 +264,17 @@ def remember(connection: Connection) -> Path:
 
 def remember_local(url: str, token_file: Path | None) -> Path:
     """Notes where this account's server runs, so that commands on this machine find it."""
-    file = _local_file()
+    folder = _state_folder()
+    forget_dead(folder)
+    note = note_of(folder, os.getpid())
     token_line = f"token_file = {_quote(str(token_file.resolve()))}\n" if token_file else ""
-    write_secret(file, f"url = {_quote(url)}\npid = {os.getpid()}\n{token_line}")
-    return file
+    write_secret(note, f"url = {_quote(url)}\n{token_line}")
+    return note
 
 
 def forget_local() -> None:
-    """Takes the note of :func:`remember_local` back, if it is this process's own."""
-    if _read_local().get("pid") == os.getpid():
-        _local_file().unlink(missing_ok=True)
+    """Takes this process's note of :func:`remember_local` back."""
+    note_of(_state_folder(), os.getpid()).unlink(missing_ok=True)
 
 
 def write_secret(file: Path, text: str) -> None:
@@ -290,8 +293,8 @@ def _credentials_file() -> Path:
     return Path(platformdirs.user_config_dir(APP)) / "credentials.toml"
 
 
-def _local_file() -> Path:
-    return Path(platformdirs.user_state_dir(APP)) / "server.toml"
+def _state_folder() -> Path:
+    return Path(platformdirs.user_state_dir(APP))
 
 
 def _read_credentials() -> dict[str, Any]:
@@ -301,14 +304,13 @@ def _read_credentials() -> dict[str, Any]:
     return read_toml(file) if file.exists() else {}
 
 
-def _read_local() -> dict[str, Any]:
-    file = _local_file()
-    return read_toml(file) if file.exists() else {}
-
-
-def _read_system() -> dict[str, Any]:
-    file = SYSTEM_STATE / "server.toml"
-    return read_toml(file) if os.access(file, os.R_OK) else {}
+def _read_local() -> list[dict[str, Any]]:
+    """The servers on this machine: this account's, then the one that systemd runs."""
+    return [
+        read_toml(note)
+        for folder in (_state_folder(), SYSTEM_STATE)
+        for note in running_servers(folder)
+    ]
 
 
 def _read_secret(file: Path) -> str:

@@ -40,7 +40,8 @@ def choose(
         else:
             raise NotFound(f"no camera named {selector!r}: {_names(known)}")
     if not chosen:
-        raise NotFound(f"a snap to nobody: no camera of {', '.join(to)} is connected"[:256])
+        asked = ", ".join(to)[:128]
+        raise NotFound(f"a snap to nobody: {asked} means no camera that is connected")
     return tuple(sorted(chosen))
 
 

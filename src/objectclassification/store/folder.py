@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from objectclassification.errors import DataFolderUnusable
+from objectclassification.store.blobs import sync_folder
 
 DATABASE: Final = "database.sqlite3"
 BLOBS: Final = "blobs"
@@ -30,7 +31,10 @@ def held(folder: Path) -> Iterator[None]:
         DataFolderUnusable: it cannot be used, or a server holds it.
     """
     try:
+        new = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in new:
+            sync_folder(each.parent)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as exc:
         raise DataFolderUnusable(

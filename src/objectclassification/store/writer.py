@@ -274,6 +274,7 @@ def _engine(file: Path, begin: str) -> Engine:
 
 
 def _refusal(what: str, exc: SQLAlchemyError) -> StoreError:
+    # SQLITE_FULL comes from writing pages, before a commit's mark is whole: nothing was committed.
     raw = exc.orig if isinstance(exc, DBAPIError) else None
     full = isinstance(raw, sqlite3.Error) and raw.sqlite_errorcode == sqlite3.SQLITE_FULL
     error = DiskFull() if full else StoreError(f"{what}: {_reason(exc)}")

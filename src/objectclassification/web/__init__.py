@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 from urllib.parse import quote
 
 import jinja2
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, Response
 
 from objectclassification import __version__
+from objectclassification.api import problems
 from objectclassification.api.access import Used, identity_of, token_of
 from objectclassification.api.cameras import list_cameras
-from objectclassification.auth import Identity
+from objectclassification.errors import AuthError
 
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -29,11 +29,14 @@ def install(app: FastAPI) -> None:
     app.get("/style.css", include_in_schema=False)(style)
 
 
-async def cameras(
-    request: Request, parts: Used, identity: Annotated[Identity, Depends(identity_of)]
-) -> Response:
+async def cameras(request: Request, parts: Used) -> Response:
     """Every camera with its newest picture and what is on it."""
-    identity.require("read")
+    try:
+        (await identity_of(request)).require("read")
+    except AuthError as exc:  # a person is looking: no problem document for them
+        page = _templates.get_template("refused.html").render(why=exc.detail)
+        headers = {"Content-Security-Policy": _POLICY}
+        return HTMLResponse(page, status_code=problems.status_of(exc), headers=headers)
     token = token_of(request)
     page = _templates.get_template("cameras.html").render(
         cameras=await list_cameras(parts),
