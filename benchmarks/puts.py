@@ -108,9 +108,9 @@ def measure() -> list[Row]:
                     rates[name].append(flood(target, file))
     return [
         Row(
-            f"PUTs of a 1080p JPEG ({len(picture) // 1000} kB), durable before 201; {our}",
+            f"PUTs of a 1080p JPEG ({len(picture) // 1000} kB), durable before 201, {our}",
             rates[our],
-            f"Django REST framework, gunicorn, {PEER_WORKERS} sync workers, {peer}",
+            f"Django REST framework, {PEER_WORKERS} gunicorn workers, {peer}",
             rates[peer],
             "per s",
             REACH.get(peer),

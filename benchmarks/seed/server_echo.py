@@ -15,6 +15,8 @@ async def relay(client: websockets.ServerConnection) -> None:
     try:
         async for message in client:
             broadcast(CLIENTS - {client}, message)
+    except websockets.ConnectionClosed:
+        pass  # it left without a word
     finally:
         CLIENTS.discard(client)
 

@@ -17,13 +17,15 @@ import psutil
 import pytest
 
 from objectclassification.capture import Spool
+from objectclassification.client.delivery import LANES
 from objectclassification.errors import CaptureError
 from tests.camera_process import CameraProcess
 from tests.integration.cameras.servers import free_port
 from tests.integration.test_spool import taken
 from tests.parts import require
 from tests.photographs import ROCKET
-from tests.serving import ServeProcess, photo, until
+from tests.serving import Served, ServeProcess, photo, until
+from tests.wire import Wire
 
 pytestmark = pytest.mark.debian
 
@@ -257,3 +259,37 @@ def test_a_camera_program_keeps_to_its_bound(disk: Disk, tmp_path: Path) -> None
             with ServeProcess(home, *port, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as roomy:
                 until(lambda: camera.waiting() == [])
                 assert len(roomy.call("GET", "/api/pictures").json()["pictures"]) == 2
+
+
+def test_a_picture_that_gives_way_although_somebody_waits_fails_its_shot(
+    server: Served, tmp_path: Path
+) -> None:
+    picture = tmp_path / "picture.jpg"
+    picture.write_bytes(large())
+    arguments = ("--name", "narrow", "--source", str(picture), "--spool-max", "1")
+    with (
+        Wire(server.port) as wire,
+        CameraProcess(tmp_path / "camera", wire.url, server.token, *arguments) as camera,
+    ):
+        camera.ready()
+        wire.hold_puts()
+
+        def shot(snap_id: str) -> dict[str, Any]:
+            found: dict[str, Any] = server.call("GET", f"/api/snaps/{snap_id}").json()["shots"][0]
+            return found
+
+        ids = [f"narrow-{number}" for number in range(LANES + 4)]
+        for snap_id in ids:
+            asked = {"id": snap_id, "to": ["narrow"], "deadline_s": 60}
+            assert server.call("POST", "/api/snaps", json=asked).status_code == 202
+            until(lambda asked=asked: shot(asked["id"])["state"] == "captured")  # type: ignore[misc]
+        wire.release()
+        until(lambda: all(shot(each)["state"] in ("classified", "failed") for each in ids))
+        states = [shot(snap_id)["state"] for snap_id in ids]
+        # The first were on their way already; of the others only two have room.
+        assert states == [*["classified"] * LANES, "failed", "failed", "classified", "classified"]
+        failure = shot(ids[LANES])["error"]
+        assert failure["code"] == "upload_failed"
+        assert "spool was full" in failure["detail"]
+        assert not (camera.spool / "refused").exists()
+        assert camera.waiting() == []

@@ -119,8 +119,8 @@ async def _take(parts: Used, upload: uploads.Upload) -> uploads.Taken:
     except (RequestError, DiskFull):  # it was refused, so no row refers to the blob
         parts.blobs.delete(upload.id)
         raise
-    # After another StoreError it stays: the commit may have reached the disk all the same, and a blob
-    # too many is found by `doctor`, while one too few is a picture lost.
+    # After another StoreError it stays: the commit may have reached the disk all the same, and a
+    # blob too many is found by `doctor`, while one too few is a picture lost.
     if not taken.new:
         parts.blobs.delete(upload.id)
     return taken

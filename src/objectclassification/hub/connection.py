@@ -37,6 +37,8 @@ LOW_WATER_BYTES = 65_536
 HANDSHAKE_TIMEOUT_S = 10.0
 """How long the opening handshake may take, and the closing one."""
 PING = b"\x89\x00"
+MOST_FRAGMENTS = 1024
+"""Frames that one message may come in; ``max_size`` bounds their bytes, and some have none."""
 
 _log = structlog.get_logger(__name__)
 # At its debug level websockets logs request lines, and these may hold a token.
@@ -101,16 +103,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """See :class:`asyncio.Protocol`."""
-        if self.is_open:
-            self.since = self._runner.now()
-        self._wire.receive_data(data)
-        for event in self._wire.events_received():
-            if isinstance(event, Frame):
-                self._take_frame(event)
-            elif isinstance(event, Request):
-                self._take_handshake(event)
-        if self._wire.writes:
-            self._pump()
+        try:
+            self._take_data(data)
+        except Exception as exc:  # a bug of ours costs this client, and must not leave it half known
+            _log.exception("dropped: what it sent could not be handled", peer=self.peer)
+            self.abort()
+            # Before uvicorn has handed the transport over, asyncio would not tell us.
+            self.connection_lost(exc)
 
     def eof_received(self) -> None:
         """See :class:`asyncio.Protocol`."""
@@ -187,6 +186,18 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
+    def _take_data(self, data: bytes) -> None:
+        if self.is_open:
+            self.since = self._runner.now()
+        self._wire.receive_data(data)
+        for event in self._wire.events_received():
+            if isinstance(event, Frame):
+                self._take_frame(event)
+            elif isinstance(event, Request):
+                self._take_handshake(event)
+        if self._wire.writes:
+            self._pump()
+
     def _check_bound(self) -> None:
         if self.unsent_bytes > self._runner.bound(self):
             _log.warning("dropped: does not read", peer=self.peer, unsent=self.unsent_bytes)
@@ -198,13 +209,20 @@ class Connection(asyncio.Protocol):
         elif frame.opcode is Opcode.TEXT or (
             frame.opcode is Opcode.CONT and self._parts is not None
         ):
-            # ServerProtocol bounds the whole message by max_size.
-            self._parts = [*(self._parts or []), bytes(frame.data)]
-            if frame.fin:
-                message, self._parts = b"".join(self._parts), None
-                self._take_text(message)
+            self._take_fragment(frame)
         elif frame.opcode is Opcode.BINARY:
             self._runner.received_binary(self)
+
+    def _take_fragment(self, frame: Frame) -> None:
+        if self._parts is None:
+            self._parts = []
+        self._parts.append(bytes(frame.data))
+        if len(self._parts) > MOST_FRAGMENTS:
+            self._parts = None  # what is left of the message is dropped
+            self._fail(CloseCode.POLICY_VIOLATION, f"a message of over {MOST_FRAGMENTS} fragments")
+        elif frame.fin:
+            message, self._parts = b"".join(self._parts), None
+            self._take_text(message)
 
     def _take_text(self, message: bytes) -> None:
         if not self.is_open:  # frames behind a refused handshake or a close
@@ -213,9 +231,14 @@ class Connection(asyncio.Protocol):
             try:
                 message.decode()
             except UnicodeDecodeError as exc:
-                self._wire.fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {exc.start}")
+                self._fail(CloseCode.INVALID_DATA, f"{exc.reason} at position {exc.start}")
                 return
         self._runner.received(self, message)
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        if self._wire.state is OPEN:
+            self._wire.fail(code, reason)
+            self._pump()
 
     def _take_handshake(self, request: Request) -> None:
         identity: Identity | None = None
@@ -243,14 +266,18 @@ class Connection(asyncio.Protocol):
             self._runner.opened(self, identity)
 
     def _refusal(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        if urlsplit(request.path).path not in PATHS:
+        try:
+            path = urlsplit(request.path).path
+        except ValueError:
+            return HTTPStatus.BAD_REQUEST, "the request's path cannot be read"
+        if path not in PATHS:
             return HTTPStatus.NOT_FOUND, "the hub is at / and /ws"
         hosts = [host.lower() for host in request.headers.get_all("Host")]
         # Without tokens the name in Host is what keeps another site's page out (DNS rebinding).
         if self._runner.tokens.open and not all(is_own_name(host) for host in hosts):
             return HTTPStatus.FORBIDDEN, "without tokens only this machine's own names are served"
         for origin in request.headers.get_all("Origin"):
-            if [urlsplit(origin.lower()).netloc] != hosts:
+            if [_authority(origin)] != hosts:
                 return HTTPStatus.FORBIDDEN, "a page of another origin may not connect"
         if self._runner.is_stopping:
             return HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping"
@@ -321,6 +348,13 @@ def uvicorn_protocol(runner: HubRunner) -> type[asyncio.Protocol]:
     """Returns what ``uvicorn.Config(ws=…)`` takes: a factory of connections to this runner."""
     # uvicorn only ever calls it; its annotation asks for a type.
     return cast(type[asyncio.Protocol], partial(_UvicornConnection, runner))
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin.lower()).netloc
+    except ValueError:  # such as http://[
+        return None
 
 
 def _token(request: Request) -> str | None:
