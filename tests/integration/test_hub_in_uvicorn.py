@@ -11,8 +11,9 @@ from typing import Any, Literal
 import pytest
 import uvicorn
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
+from objectclassification.auth import Identity, Tokens
 from objectclassification.hub.connection import uvicorn_protocol
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.recorder import MemoryRecorder
@@ -27,8 +28,10 @@ async def _app(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def _uvicorn(http: Literal["httptools", "h11"]) -> AsyncIterator[tuple[str, uvicorn.Server]]:
-    runner = HubRunner(Hub(), MemoryRecorder(), tokens())
+async def _uvicorn(
+    http: Literal["httptools", "h11"], runner: HubRunner | None = None
+) -> AsyncIterator[tuple[str, uvicorn.Server]]:
+    runner = runner or HubRunner(Hub(), MemoryRecorder(), tokens())
     await runner.start()
     config = uvicorn.Config(
         _app,
@@ -75,3 +78,39 @@ async def test_uvicorn_closes_connections_with_1012_when_it_stops() -> None:
                 await asyncio.wait_for(client.recv(), WITHIN_S)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+async def test_a_handshake_that_cannot_be_read_leaves_nothing_behind(
+    http: Literal["httptools", "h11"],
+) -> None:
+    async with _uvicorn(http) as (base, server):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{base}/?token=token-admin", additional_headers={"Origin": "http://["})
+        assert refused.value.response.status_code == 403
+        await _emptied(server)
+
+
+class _Broken(Tokens):
+    """Stands for any bug of ours behind a handshake."""
+
+    def authenticate(self, token: str | None) -> Identity:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+async def test_a_bug_in_a_handshake_costs_that_client_only(
+    http: Literal["httptools", "h11"],
+) -> None:
+    runner = HubRunner(Hub(), MemoryRecorder(), _Broken())
+    async with _uvicorn(http, runner) as (base, server):
+        with pytest.raises((InvalidMessage, ConnectionError)):
+            await connect(f"{base}/?token=token-admin")
+        await _emptied(server)
+        assert runner.connections == 0
+
+
+async def _emptied(server: uvicorn.Server) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while server.server_state.connections:
+            await asyncio.sleep(0.01)  # uvicorn tells nobody

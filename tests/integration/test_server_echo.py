@@ -173,6 +173,7 @@ async def test_a_revoked_token_closes_its_connections() -> None:
         ("/?token=token-admin", {"Origin": "http://evil.example"}, 403),
         ("/?token=token-admin", {"Origin": "null"}, 403),
         ("/?token=token-admin", {"Origin": "http://127.0.0.1"}, 403),
+        ("/?token=token-admin", {"Origin": "http://["}, 403),
     ],
 )
 async def test_handshakes_that_are_refused(
@@ -183,6 +184,16 @@ async def test_handshakes_that_are_refused(
             await connect(f"ws://127.0.0.1:{hub.port}{address}", additional_headers=headers)
         assert refused.value.response.status_code == status
         assert "token-" not in refused.value.response.body.decode()
+
+
+async def test_a_path_that_cannot_be_read_is_answered() -> None:
+    async with serving() as hub:
+        reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
+        writer.write(_handshake("127.0.0.1", path="//["))
+        async with asyncio.timeout(WITHIN_S):
+            assert b" 400 " in await reader.readline()
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_handshakes_that_are_taken() -> None:
@@ -235,6 +246,26 @@ async def test_fragments_are_bounded_together() -> None:
         assert client.close_code == 1009
 
 
+@pytest.mark.parametrize(
+    ("fragment", "code"), [("x", 1008), ("", 1008), ("x" * 100, 1009)], ids=["x", "empty", "long"]
+)
+async def test_a_message_in_too_many_fragments_ends_the_connection(
+    fragment: str, code: int
+) -> None:
+    async with serving() as hub, connected(hub) as client:
+        with pytest.raises(ConnectionClosed):
+            await client.send([fragment] * 2000)
+            await client.recv()
+        assert client.close_code == code
+
+
+async def test_empty_fragments_are_taken_and_cost_nothing() -> None:
+    hello = json.dumps({"type": "hello", "role": "listener", "instance": "l"})
+    async with serving() as hub, connected(hub) as client:
+        await client.send([hello[:5], *[""] * 1000, hello[5:]])
+        assert isinstance(await hear(client), Welcome)
+
+
 async def test_a_message_of_17_kb_ends_the_connection() -> None:
     async with serving() as hub, connected(hub) as client:
         await client.send("x" * 17_000)
@@ -269,7 +300,7 @@ async def test_the_silent_are_dropped_and_the_others_pinged() -> None:
     async with serving(heartbeat_s=0.2) as hub:
         async with connected(hub) as alive, connected(hub) as ctl:
             reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
-            writer.write(_handshake(f"127.0.0.1:{hub.port}", query="?token=token-admin"))
+            writer.write(_handshake(f"127.0.0.1:{hub.port}", path="/?token=token-admin"))
             assert b"101" in await reader.readline()
             # It never answers a ping: a half-open connection, as the hub sees it.
             async with asyncio.timeout(WITHIN_S):
@@ -327,8 +358,8 @@ async def test_stop_ends_open_snaps_and_closes_with_1012() -> None:
         assert closed.value.rcvd.code == 1012
 
 
-def _handshake(host: str, *, query: str = "") -> bytes:
+def _handshake(host: str, *, path: str = "/") -> bytes:
     return (
-        f"GET /{query} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
