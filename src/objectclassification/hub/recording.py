@@ -30,9 +30,13 @@ class Recording:
         hub: asks through effects.
         recorder: answers.
         settle: called after each answer, to carry out the effects it has.
+        timeout_s: how long the recorder may take for an answer.
     """
 
-    def __init__(self, hub: Hub, recorder: Recorder, settle: Callable[[], None]) -> None:
+    def __init__(
+        self, hub: Hub, recorder: Recorder, settle: Callable[[], None], *, timeout_s: float
+    ) -> None:
+        self._timeout_s = timeout_s
         self._hub = hub
         self._recorder = recorder
         self._settle = settle
@@ -138,14 +142,14 @@ class Recording:
     async def _ask(self, what: str, call: Awaitable[T]) -> T:
         """Awaits the recorder; every failure is logged and becomes one of our own errors."""
         try:
-            async with asyncio.timeout(RECORDER_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 return await call
         except ObjectClassificationError as exc:
             _log.warning("recorder refused", what=what, code=exc.code, detail=exc.detail)
             raise
         except TimeoutError as exc:
-            _log.error("recorder too slow", what=what, after_s=RECORDER_TIMEOUT_S)
-            raise StoreError(f"the store did not answer within {RECORDER_TIMEOUT_S:g} s") from exc
+            _log.error("recorder too slow", what=what, after_s=self._timeout_s)
+            raise StoreError(f"the store did not answer within {self._timeout_s:g} s") from exc
         except Exception as exc:  # a recorder's bug must not leave its callers waiting
             _log.exception("recorder failed", what=what)
             raise StoreError("the store failed; the server's log says why") from exc

@@ -40,7 +40,7 @@ from objectclassification.hub.effects import (
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.presence import CameraPresence
 from objectclassification.hub.recorder import Recorder
-from objectclassification.hub.recording import Recording
+from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import PictureRef, Prediction, Receipt
 
@@ -62,18 +62,26 @@ class HubRunner:
         hub: with the clock of the loop (:func:`time.monotonic`).
         recorder: where snaps and cameras outlive the hub.
         tokens: who may connect.
+        recorder_timeout_s: a recorder that takes longer for an answer has failed.
 
     Attributes:
         tokens: who may connect.
         is_stopping: :meth:`stop` was called; new connections are refused.
     """
 
-    def __init__(self, hub: Hub, recorder: Recorder, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        recorder: Recorder,
+        tokens: Tokens,
+        *,
+        recorder_timeout_s: float = RECORDER_TIMEOUT_S,
+    ) -> None:
         self.tokens = tokens
         self.is_stopping = False
         self._hub = hub
         self._recorder = recorder
-        self._recording = Recording(hub, recorder, self._settle)
+        self._recording = Recording(hub, recorder, self._settle, timeout_s=recorder_timeout_s)
         self._numbers = itertools.count(1)
         self._connections: dict[int, Connection] = {}
         self._writing: list[Connection] = []

@@ -41,7 +41,8 @@ class Database:
     Writes are functions of a connection. They run one after the other on one thread; all that wait
     when the thread is free share one transaction, each in a savepoint of its own, so that one that
     fails takes no other with it. A write has happened when :meth:`write` returns: the commit is on
-    the disk (``synchronous=FULL``).
+    the disk (``synchronous=FULL``). A caller that gives up while its write waits, for the thread or
+    for another process that holds the file, has written nothing.
 
     Args:
         file: the database file; its folder must exist.
@@ -128,14 +129,14 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 for work, future in batch:
-                    results.append((future, *_in_savepoint(connection, work)))
+                    # From here on it cannot be taken back.
+                    if future.set_running_or_notify_cancel():
+                        results.append((future, *_in_savepoint(connection, work)))
         except SQLAlchemyError as exc:
             log.error("commit failed", writes=len(batch), reason=_reason(exc))
             error = _refusal("the database cannot be written", exc)
-            results = [(future, None, error) for _, future in batch]
+            results = [(future, None, error) for _, future in batch if _is_waited_for(future)]
         for future, value, failure in results:
-            if not future.set_running_or_notify_cancel():
-                continue
             if failure is None:
                 future.set_result(value)
             else:
@@ -232,6 +233,12 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
             new.execute("PRAGMA journal_mode=DELETE")  # no second file beside it
     except sqlite3.Error as exc:
         raise StoreError(f"{source} cannot be copied to {target}: {exc}") from exc
+
+
+def _is_waited_for(future: Future[Any]) -> bool:
+    if future.running():
+        return True
+    return not future.cancelled() and future.set_running_or_notify_cancel()
 
 
 def _in_savepoint(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
