@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 FORM_BOUNDARY = "the-boundary-of-a-form"
 TIMEOUT_S = 20.0
+MOST_REFUSED = 3
 
 
 class Client(threading.Thread):
@@ -39,8 +40,8 @@ class Client(threading.Thread):
         self.refused = 0
 
     def run(self) -> None:
-        """Sends until the time is over."""
-        while (started := time.monotonic()) < self._until:
+        """Sends until the time is over, or it is plain that nothing is taken."""
+        while self.refused < MOST_REFUSED and (started := time.monotonic()) < self._until:
             if self._put():
                 self.taken_at.append(time.monotonic())
                 self.took_s.append(self.taken_at[-1] - started)

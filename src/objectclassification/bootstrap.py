@@ -76,6 +76,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.held(settings.data))
         server = _server_id(settings.data / folder.SERVER_ID)
+        folder.make_private(settings.data)
         database = open_database(settings.data / folder.DATABASE)
         stack.callback(database.close)
         upgrade(database.engine)
@@ -203,9 +204,8 @@ async def _admin_token(settings: ServerSettings, database: Database) -> tuple[st
     if settings.no_auth:
         return None, False
     file = _token_file(settings.data)
-    if file.exists():
-        return file.read_text().strip(), False
-    token, now = new_token(), time.time()
+    kept = file.read_text().strip() if file.exists() else ""
+    token, now = kept or new_token(), time.time()
     record = TokenRecord(
         id=str(uuid7()),
         sha256=hash_token(token),
@@ -213,6 +213,10 @@ async def _admin_token(settings: ServerSettings, database: Database) -> tuple[st
         name="first start",
         created_at=rfc3339(now),
     )
+    if kept:
+        if await database.write(lambda c: stored_tokens.add_again(c, record, at=now)):
+            log.warning("no admin token was good; the data folder's is again", file=str(file))
+        return kept, False
     await database.write(lambda c: stored_tokens.add(c, record, at=now))
     write_secret(file, token + "\n")
     return token, True

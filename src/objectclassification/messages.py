@@ -47,7 +47,8 @@ Short = Annotated[str, Meta(max_length=256)]
 Role = Literal["camera", "controller", "listener"]
 Topic = Literal["snaps", "shots", "cameras", "pictures"]
 DeadlineS = Annotated[float, Meta(gt=0, le=MAX_DEADLINE_S)]
-Durations = Annotated[dict[Short, Annotated[float, Meta(ge=0)]], Meta(max_length=16)]
+Stage = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}\Z")]
+Durations = Annotated[dict[Stage, Annotated[float, Meta(ge=0)]], Meta(max_length=16)]
 
 PLAIN_SNAP = "snap"
 

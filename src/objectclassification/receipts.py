@@ -27,6 +27,8 @@ Failure = Literal[
 ]
 
 FAILURES: frozenset[str] = frozenset(get_args(Failure))
+CAMERA_FAILURES: frozenset[str] = frozenset({"stale", "dark", "capture_failed", "upload_failed"})
+"""What a camera can know of; the others are for the server to say."""
 MISSING: frozenset[str] = frozenset({"offline", "timeout"})
 RANK: dict[str, int] = {
     "requested": 0,

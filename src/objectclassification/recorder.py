@@ -20,7 +20,8 @@ from objectclassification.store import snaps, snippets
 from objectclassification.store.writer import Database
 
 RETRY_S = 1.0
-"""The pause before the end of a snap is written again."""
+"""The pause before the end of a snap is written again; it doubles each time."""
+MOST_RETRY_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class DatabaseRecorder:
     def __init__(self, database: Database, server: str) -> None:
         self._database = database
         self._server = server
+        self._ends: dict[str, Callable[[Connection], None]] = {}
         self._late: set[asyncio.Task[None]] = set()
 
     async def known(self) -> dict[str, tuple[str, ...]]:
@@ -70,12 +72,21 @@ class DatabaseRecorder:
         }
 
     async def store(self, snap: NewSnap) -> Receipt | None:
-        """Makes a new snap durable with a requested shot for each camera."""
+        """Makes a new snap durable with a requested shot for each camera.
+
+        One that was given up while it was being written is ended: nobody was told of it.
+        """
+        late = self._ends.get(snap.id)
 
         def work(connection: Connection) -> Receipt | None:
             new = self._row(snap)
+            if late is not None:  # an end that was told already
+                late(connection)
             if snaps.add(connection, new):
-                # A camera's own picture may have come before its snap: merging keeps it.
+                # A camera's own picture may have come before its snap: merging keeps it. Nobody
+                # else's answers what was not asked yet.
+                if snap.origin == "controller":
+                    snaps.forget_shots(connection, snap.id)
                 requested = [Shot(camera=name, state="requested") for name in snap.cameras]
                 snaps.save_shots(connection, snap.id, requested)
                 return None
@@ -83,13 +94,22 @@ class DatabaseRecorder:
                 raise Conflict(f"the id {snap.id} belongs to another snap")
             return snaps.receipt(connection, snap.id)
 
-        return await self._database.write(work)
+        def end(connection: Connection) -> None:
+            found = snaps.find(connection, snap.id)
+            if found is not None and found.accepted_at == snap.accepted_at and not found.done:
+                _end(connection, found, time.time())
+
+        try:
+            return await self._database.write(work)
+        except asyncio.CancelledError:
+            self._end_later(snap.id, end)
+            raise
 
     async def save(self, snap_id: str, shots: tuple[Shot, ...], ended: Ended | None) -> None:
         """Merges shots into their rows and, with ``ended``, closes the snap.
 
         The hub forgets a snap that has ended. One whose end the database refuses, because the disk
-        is full, is tried again until it takes it.
+        is full, or has not written when the hub gives up, is tried again until it takes it.
         """
         now = time.time()
 
@@ -101,11 +121,9 @@ class DatabaseRecorder:
 
         try:
             await self._database.write(work)
-        except StoreError:
+        except (StoreError, asyncio.CancelledError):
             if ended is not None:
-                task = asyncio.get_running_loop().create_task(self._write_late(snap_id, work))
-                self._late.add(task)
-                task.add_done_callback(self._late.discard)
+                self._end_later(snap_id, work)
             raise
 
     async def finish(self) -> None:
@@ -114,14 +132,24 @@ class DatabaseRecorder:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
+    def _end_later(self, snap_id: str, work: Callable[[Connection], None]) -> None:
+        self._ends[snap_id] = work
+        task = asyncio.get_running_loop().create_task(self._write_late(snap_id, work))
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
     async def _write_late(self, snap_id: str, work: Callable[[Connection], None]) -> None:
+        pause_s = RETRY_S
         while True:
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
             try:
                 await self._database.write(work)
             except StoreError as exc:
+                pause_s = min(2 * pause_s, MOST_RETRY_S)
                 log.warning("a snap's end is not written yet", snap=snap_id, why=exc.detail)
             else:
+                if self._ends.get(snap_id) is work:
+                    del self._ends[snap_id]
                 return
 
     async def reconcile(self, snap_id: str) -> tuple[Shot, ...]:
@@ -166,7 +194,7 @@ def _end(connection: Connection, receipt: Receipt, now: float) -> None:
     # By the wall clock: the one the snap was accepted by is gone with its process.
     lasted_s = now - datetime.fromisoformat(receipt.accepted_at).timestamp()
     elapsed_ms = round(max(0.0, lasted_s) * 1000, 1)
-    error = failure("timeout", "the server was killed before the shot came to its end")
+    error = failure("timeout", "the server lost it before it came to its end")
     shots = [_ended(shot, receipt.until, error) for shot in receipt.shots]
     snaps.save_shots(connection, receipt.snap, shots)
     counts = tally(shots, receipt.until)

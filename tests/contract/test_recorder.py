@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import Connection
 
 from objectclassification.auth import Identity
 from objectclassification.errors import Conflict
@@ -17,7 +18,7 @@ from objectclassification.hub.recorder import MemoryRecorder, Recorder
 from objectclassification.messages import CameraOffer, failure
 from objectclassification.receipts import Receipt, Shot
 from objectclassification.recorder import DatabaseRecorder
-from objectclassification.store import snaps
+from objectclassification.store import jobs, snaps, uploads
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
 
@@ -211,3 +212,40 @@ class TestDatabase:
             assert error.code == "timeout"
         assert await after.end_abandoned() == 0
         assert await database.read(lambda c: snaps.receipt(c, "snap-1")) == found
+
+    @pytest.mark.parametrize(
+        ("origin", "states"),
+        [("controller", ["requested", "requested"]), ("camera", ["uploaded", "failed"])],
+    )
+    async def test_only_a_cameras_own_snap_has_a_picture_from_before_it(
+        self, database: Database, origin: Literal["controller", "camera"], states: list[str]
+    ) -> None:
+        recorder = DatabaseRecorder(database, "server-1")
+        await register(recorder, "door")
+        early = uploads.Upload(
+            id="early",
+            snippet=1,
+            snap="snap-1",
+            name="full",
+            sha256="0" * 64,
+            size_bytes=1000,
+            media_type="image/jpeg",
+            width=640,
+            height=427,
+            idempotency_key=None,
+            received_at=1.0,
+            age_ms=None,
+            uncertainty_ms=None,
+        )
+        await database.write(lambda c: uploads.take(c, early))
+        await recorder.store(replace(SNAP, cameras=("door",), origin=origin))
+        found = [(await shots(recorder))["door"].state]
+
+        def give_up(connection: Connection) -> bool:
+            job = jobs.lease(connection, "worker", now=2.0, lease_s=10.0)
+            assert job is not None
+            return jobs.give_up(connection, job, "worker", failure("classify_failed", "broken"))
+
+        assert await database.write(give_up)  # its job goes on, whether it answers or not
+        found.append((await shots(recorder))["door"].state)
+        assert found == states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -21,6 +22,8 @@ from objectclassification.messages import (
     Welcome,
     encode,
 )
+from objectclassification.store import tables
+from objectclassification.store.writer import open_database
 from tests.serving import WAIT_S, Served, hear, photo
 
 Caller = Literal["nobody", "stranger", "camera", "other camera", "viewer", "operator", "admin"]
@@ -209,6 +212,40 @@ def test_a_revoked_token_is_bad_at_once_and_its_connections_close(server: Served
     assert server.call("DELETE", f"/api/tokens/{made['id']}").status_code == 404
     with pytest.raises(InvalidStatus), server.connect(made["token"]):
         pass
+
+
+def test_the_last_admin_token_stays(tmp_path: Path) -> None:
+    with Served(tmp_path / "data") as served:
+        (first,) = served.call("GET", "/api/tokens").json()
+        answer = served.call("DELETE", f"/api/tokens/{first['id']}")
+        assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+        assert "last admin token" in answer.json()["detail"]
+        assert served.call("GET", "/api/tokens").status_code == 200
+        another = served.new_token("admin")
+        assert served.call("DELETE", f"/api/tokens/{first['id']}").status_code == 204
+        assert served.call("GET", "/api/tokens", token=another).status_code == 200
+
+
+@pytest.mark.parametrize("lost", ["revoked", "gone"])
+def test_who_owns_the_data_folder_is_never_locked_out(tmp_path: Path, lost: str) -> None:
+    with Served(tmp_path / "data") as served:
+        token = served.token
+    database = open_database(tmp_path / "data" / "database.sqlite3")
+    with database.engine.begin() as connection:
+        if lost == "gone":
+            connection.execute(tables.tokens.delete())
+        else:
+            connection.execute(tables.tokens.update().values(revoked_at=1.0))
+    database.close()
+    with Served(tmp_path / "data") as served:
+        assert served.token == token
+        assert served.call("GET", "/api/tokens").status_code == 200
+        extra = served.new_token("admin")
+        (first, *_) = served.call("GET", "/api/tokens").json()
+        assert served.call("DELETE", f"/api/tokens/{first['id']}").status_code == 204
+    with Served(tmp_path / "data") as served:  # another one is good: what was revoked stays so
+        assert served.call("GET", "/api/tokens").status_code == 401
+        assert served.call("GET", "/api/tokens", token=extra).status_code == 200
 
 
 def test_a_token_is_shown_once(server: Served) -> None:

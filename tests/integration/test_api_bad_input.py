@@ -237,6 +237,14 @@ def test_a_query_of_a_put(clean: Served, query: str) -> None:
     check(answer, 422, "bad_request", query.partition("=")[0])
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_what_is_no_number_is_said_to_be_none(clean: Served, value: str) -> None:
+    put = clean.call("PUT", f"/snippets/1/?age_ms={value}", data=photo())
+    history = clean.call("GET", f"/api/pictures?min_score={value}")
+    for answer in (put, history):
+        check(answer, 422, "bad_request", "finite number")
+
+
 @pytest.mark.parametrize("key", ["", "k" * 257])
 def test_a_key_of_a_put(clean: Served, key: str) -> None:
     headers = {"Idempotency-Key": key}

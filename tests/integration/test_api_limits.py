@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from objectclassification.api.app import create_app
+from objectclassification.api.images import image_response
+from objectclassification.store.blobs import Blobs
+from objectclassification.store.pictures import StoredBlob
 from tests.serving import WAIT_S, Served, photo, until
 
 FORM_START = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
@@ -21,7 +26,7 @@ FORM_START = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server that is impatient and takes two bodies at a time."""
+    """A server that is impatient and takes two bodies at a time, one of each token."""
     data = tmp_path_factory.mktemp("limited") / "data"
     limits = {"max_uploads": 2, "body_timeout_s": 0.4, "header_timeout_s": 0.4}
     with Served(data, **limits) as served:
@@ -29,9 +34,25 @@ def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server that takes eight bodies at a time, two of each token."""
+    with Served(tmp_path_factory.mktemp("patient") / "data", max_uploads=8) as served:
+        served.new_token("camera", "door")
+        yield served
+
+
 def head(server: Served, line: str, *headers: str) -> bytes:
     return "\r\n".join(
         [line + " HTTP/1.1", "Host: x", f"Authorization: Bearer {server.token}", *headers, "", ""]
+    ).encode()
+
+
+def upload(server: Served, token: str) -> bytes:
+    """The head of a picture that does not come."""
+    return (
+        "PUT /snippets/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n"
     ).encode()
 
 
@@ -106,18 +127,70 @@ class TestBodies:
         assert (limited.rows(), limited.files()) == before
         assert "Traceback" not in capfd.readouterr().err
 
-    def test_too_many_at_a_time_are_asked_to_come_back(self, limited: Served) -> None:
-        with raw(limited) as one, raw(limited) as two:
-            for connection in (one, two):
-                connection.sendall(head(limited, "PUT /snippets/1", "Content-Length: 100000"))
-            until(lambda: incoming(limited) == 2)
-            answer = limited.call("PUT", "/snippets/1", data=photo())
+    def test_too_many_at_a_time_are_asked_to_come_back(self, patient: Served) -> None:
+        others = [patient.new_token("admin") for _ in range(4)]
+        with ExitStack() as stack:
+            slow = [stack.enter_context(raw(patient)) for _ in range(8)]
+            for number, connection in enumerate(slow):
+                connection.sendall(upload(patient, others[number % 4]))
+            until(lambda: incoming(patient) == 8)
+            answer = patient.call("PUT", "/snippets/1", data=photo())
             assert (answer.status_code, answer.json()["code"]) == (503, "busy")
             assert int(answer.headers["Retry-After"]) > 0
-            assert limited.call("GET", "/snippets/1").status_code == 200
-            one.close()
-            until(lambda: incoming(limited) == 1)
-            assert limited.call("PUT", "/snippets/1", data=photo()).status_code == 201
+            assert patient.call("GET", "/snippets/1").status_code == 200
+            slow[0].close()
+            until(lambda: incoming(patient) == 7)
+            assert patient.call("PUT", "/snippets/1", data=photo()).status_code == 201
+        until(lambda: incoming(patient) == 0)
+
+    def test_one_tokens_slow_bodies_leave_places_for_the_others(self, patient: Served) -> None:
+        other = patient.new_token("admin")
+        with ExitStack() as stack:
+            for _ in range(8):
+                connection = stack.enter_context(raw(patient))
+                connection.sendall(upload(patient, str(patient.token)))
+            until(lambda: incoming(patient) == 2)
+            answer = patient.call("PUT", "/snippets/1", data=photo(), token=other)
+            assert answer.status_code == 201, answer.text
+            answer = patient.call("PUT", "/snippets/1", data=photo())
+            assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+        until(lambda: incoming(patient) == 0)
+
+    def test_a_body_that_drips_gets_408(self, limited: Served) -> None:
+        """Each piece comes in time, and all of them too slowly."""
+        with raw(limited) as connection:
+            connection.sendall(upload(limited, str(limited.token)))
+            connection.settimeout(0.05)
+            for _ in range(200):
+                connection.sendall(b"x")
+                with suppress(TimeoutError):
+                    assert connection.recv(65_536).startswith(b"HTTP/1.1 408 ")
+                    return
+        raise AssertionError("it may drip for ever")
+
+    @pytest.mark.parametrize(
+        ("line", "token", "status"),
+        [
+            ("PUT /snippets/1", None, b"413"),
+            ("PUT /snippets/1", "wrong", b"401"),
+            ("PUT /snippets/999", None, b"404"),
+        ],
+    )
+    def test_an_early_answer_is_read_by_a_client_that_closes(
+        self, limited: Served, line: str, token: str | None, status: bytes
+    ) -> None:
+        """urllib sends `Connection: close`, all of the body, and looks for the answer only then."""
+        size = 40 * 2**20
+        with raw(limited) as connection:
+            connection.sendall(
+                f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}\r\n"
+                f"Authorization: Bearer {token or limited.token}\r\n\r\n".encode()
+            )
+            for _ in range(40):
+                connection.sendall(bytes(2**20))
+            answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert b"application/problem+json" in answer
 
     def test_an_early_answer_is_read_by_a_client_that_still_sends(self, limited: Served) -> None:
         with raw(limited) as connection:
@@ -171,6 +244,13 @@ class TestHeaders:
         answer = limited.call("GET", "/healthz", headers={"X": "x" * 30_000})
         assert answer.status_code == 200
 
+    def test_two_hosts_are_refused(self, limited: Served) -> None:
+        with raw(limited) as connection:
+            connection.sendall(head(limited, "GET /api/cameras", "Host: y", "Connection: close"))
+            answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"application/problem+json" in answer
+
     def test_what_is_not_http_gets_400(self, limited: Served) -> None:
         with raw(limited) as connection:
             connection.sendall(b"\x16\x03\x01\x02\x00 a TLS greeting\r\n\r\n")
@@ -206,6 +286,62 @@ class TestDisk:
         assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
         assert str(folder) not in answer.text
         assert limited.call("PUT", "/snippets/1", data=photo()).status_code == 201
+
+    def test_a_folder_that_is_gone_is_told(self, tmp_path: Path) -> None:
+        with Served(tmp_path / "data") as server:
+            assert server.call("GET", "/readyz").status_code == 200
+            shutil.rmtree(tmp_path / "data" / "blobs")
+            for method, path in (("GET", "/readyz"), ("PUT", "/snippets/1")):
+                answer = server.call(method, path, data=photo())
+                assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+
+    @pytest.mark.parametrize("how", ["deleted", "replaced", "overwritten"])
+    def test_a_database_that_is_not_ours_any_more_is_told(self, tmp_path: Path, how: str) -> None:
+        file = tmp_path / "data" / "database.sqlite3"
+        with Served(tmp_path / "data") as server:
+            assert server.call("GET", "/readyz").status_code == 200
+            if how == "replaced":
+                shutil.copyfile(file, tmp_path / "copy")
+                (tmp_path / "copy").rename(file)
+            elif how == "deleted":
+                file.unlink()
+            else:
+                file.with_name(file.name + "-wal").write_bytes(b"")
+                file.write_bytes(b"no database" * 10_000)
+            answer = server.call("GET", "/readyz")
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+
+    def test_nobody_else_may_read_what_is_stored(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        data.mkdir(mode=0o755)
+        with Served(data) as server:
+            assert server.call("PUT", "/snippets/1", data=photo()).status_code == 201
+            names = ("database.sqlite3", "database.sqlite3-wal", "database.sqlite3-shm", "blobs")
+            assert [(data / name).stat().st_mode & 0o077 for name in names] == [0, 0, 0, 0]
+        (data / "database.sqlite3").chmod(0o644)
+        (data / "blobs").chmod(0o755)
+        with Served(data):  # one from before is put right
+            assert [(data / name).stat().st_mode & 0o077 for name in names] == [0, 0, 0, 0]
+
+    @pytest.mark.parametrize("headers", [[], [(b"range", b"bytes=0-9")]], ids=["all", "range"])
+    async def test_a_picture_deleted_at_the_last_moment(
+        self, tmp_path: Path, headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        blobs = Blobs(tmp_path / "blobs", floor_bytes=0)
+        blob = StoredBlob("key-1", blobs.put("key-1", photo()), "image/jpeg", len(photo()))
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+        response = image_response(Request(scope), blobs, blob, immutable=True)
+        blobs.delete("key-1")
+        sent: list[Any] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def receive() -> Any:
+            await asyncio.Event().wait()
+
+        await response(scope, receive, send)
+        assert [message.get("status") for message in sent] == [404, None]
 
     def test_a_picture_whose_file_is_gone(self, limited: Served) -> None:
         made = limited.call("PUT", "/snippets/1", data=photo()).json()

@@ -140,6 +140,20 @@ def test_the_same_key_with_other_bytes_is_refused(server: Served, slot: int, ima
     assert [picture["id"] for picture in history(server, slot)] == [first.json()["id"]]
 
 
+@pytest.mark.parametrize("other", [{"snap": "another"}, {"snap": None}, {"rendition": "small"}])
+def test_the_same_key_for_something_else_is_refused(
+    server: Served, slot: int, image: bytes, other: dict[str, str | None]
+) -> None:
+    first = put(server, slot, image, "key", snap="a-snap")
+    server.settle()
+    before = server.files()
+    answer = put(server, slot, image, "key", **{"snap": "a-snap", **other})
+    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
+    assert "another snap or rendition" in answer.json()["detail"]
+    assert server.files() == before
+    assert [picture["id"] for picture in history(server, slot)] == [first.json()["id"]]
+
+
 def test_without_a_key_each_is_a_picture(server: Served, slot: int, image: bytes) -> None:
     ids = {put(server, slot, image).json()["id"] for _ in range(3)}
     assert len(ids) == len(history(server, slot)) == 3

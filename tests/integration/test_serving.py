@@ -268,6 +268,27 @@ class TestStop:
                 assert time.monotonic() - begun < 8  # twice what it was given: others work here too
             assert not list(incoming.iterdir())
 
+    def test_a_body_that_stalls_is_told_that_the_server_stops(self, tmp_path: Path) -> None:
+        with ServeProcess(tmp_path, OBJECTCLASSIFICATION_STOP_TIMEOUT_S="20") as server:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_S) as stalled:
+                stalled.sendall(
+                    b"PUT /snippets/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+                    + f"Authorization: Bearer {server.token}\r\n\r\n".encode()
+                )
+                incoming = server.data / "blobs" / "incoming"
+                until(lambda: any(incoming.iterdir()))
+                begun = time.monotonic()
+                server.process.send_signal(signal.SIGTERM)
+                answer = b""
+                while piece := stalled.recv(65_536):
+                    answer += piece
+                assert server.process.wait(WAIT_S) == 0
+                assert time.monotonic() - begun < 8  # without this it is the half of those
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b'"code":"stopping"' in answer
+            assert not any(incoming.iterdir())
+            assert "Traceback" not in server.errors
+
     def test_a_killed_server_leaves_no_child_behind(self, tmp_path: Path) -> None:
         with ServeProcess(tmp_path) as server:
             (child,) = children(server)

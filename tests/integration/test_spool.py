@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -200,6 +201,19 @@ def test_one_program_at_a_time(folder: Path) -> None:
         with pytest.raises(ConfigurationError, match="another camera program"):
             Spool(folder)
     Spool(folder).close()
+
+
+def test_a_folder_deleted_under_it_is_made_again(folder: Path) -> None:
+    with Spool(folder) as spool:
+        lost = spool.add(taken(), camera="door", upload="/snippets/1/")
+        shutil.rmtree(folder)
+        kept = spool.add(taken(b"another"), camera="door", upload="/snippets/1/")
+        assert kept.read() == b"another"
+        assert (spool.holds(lost), spool.holds(kept), spool.dropped) == (False, True, 1)
+        with pytest.raises(ConfigurationError, match="another camera program"):
+            Spool(folder)
+    with Spool(folder) as spool:
+        assert [item.key for item in spool.due()] == [kept.key]
 
 
 def test_a_folder_that_cannot_be_used(folder: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from objectclassification.auth import Identity
 from objectclassification.errors import Conflict, Forbidden, NotFound, ServerStopping
+from objectclassification.hub.effects import SaveShots
+from objectclassification.hub.live import MAX_OWN_SNAPS
 from objectclassification.messages import (
     Accepted,
     CameraOffer,
@@ -26,7 +29,7 @@ from objectclassification.messages import (
     Welcome,
     failure,
 )
-from objectclassification.receipts import Prediction, Shot
+from objectclassification.receipts import Prediction, Shot, ShotError
 from tests.hubs import ADMIN, DOOR, OPERATOR, PICTURE, VIEWER, Bench, store_error
 
 T = TypeVar("T")
@@ -114,6 +117,60 @@ def test_states_of_a_large_fleet_fit_the_messages_a_client_reads() -> None:
     parts = [m for m in bench.heard(controller) if isinstance(m, Shots)]
     assert sum(len(part.shots) for part in parts) == 600
     assert len(parts) > 1
+
+
+def test_what_one_camera_says_is_bounded() -> None:
+    bench = Bench()
+    names = tuple(f"c{number:02}" for number in range(60))
+    camera, controller = bench.camera(*names), bench.controller()
+    bench.say(controller, SnapRequest(to=("*",), until="captured"))
+    long = {f"{'k' * 29}{number:03}": 1.7976931348623157e308 for number in range(16)}
+    bad = ["\x01" * 255 + str(number) for number in range(8)]
+    for name in names:
+        report = ShotReport("snap-1", name, "delivered", camera_ms=long, warnings=tuple(bad))
+        bench.say(camera, report)
+        error = ShotError("cancelled", "\x01" * 1000)
+        bench.say(camera, ShotReport("snap-1", name, "failed", error=error))
+    assert bench.finished["snap-1"].failed == 60
+    for shot in bench.finished["snap-1"].shots:
+        assert shot.error is not None
+        assert shot.error.code == "capture_failed"  # who cancels is not for a camera to say
+        assert len(shot.error.detail) == 256
+        assert shot.warnings == tuple(bad[:1])
+        assert len(msgspec.json.encode(shot)) < 8_000
+
+
+@pytest.mark.parametrize("key", ["", "k" * 33, "a b", "1st", "\x01", "grab\n"])
+def test_a_stage_has_a_short_plain_name(key: str) -> None:
+    bench = Bench()
+    camera, controller = bench.camera("door"), bench.controller()
+    bench.say(controller, SnapRequest(to=("door",), until="captured"))
+    bench.heard(camera)
+    bench.say(camera, ShotReport("snap-1", "door", "captured", camera_ms={key: 1.0}))
+    problem = only(Problem, bench.heard(camera))
+    assert (problem.code, problem.re) == ("bad_message", "snap-1")
+    assert bench.hub.live_snaps == 1
+
+
+def test_states_are_split_by_their_size_too() -> None:
+    bench = Bench()
+    watcher, controller = bench.controller(), bench.controller()
+    bench.say(watcher, Watch(("shots",)))
+    names = [f"c{number:03}" for number in range(250)]
+    bench.hub.know({name: () for name in names})
+    for start in range(0, 250, 50):
+        bench.camera(*names[start : start + 50])
+    bench.say(controller, SnapRequest(to=("*",)))
+    many = tuple(Prediction("\x01" * 250, 0.5) for _ in range(5))
+    for name in names:
+        bench.hub.uploaded("snap-1", name, PICTURE)
+        bench.hub.classified("snap-1", name, many)
+    bench.carry_out()
+    parts = [m for m in bench.heard(controller) if isinstance(m, Shots)]  # read as clients read
+    assert [shot.camera for part in parts for shot in part.shots] == names
+    assert len(parts) > 1
+    events = [m for m in bench.heard(watcher) if isinstance(m, Event)]
+    assert [shot["camera"] for event in events for shot in event.data["shots"]] == names
 
 
 def test_a_lower_state_that_comes_late_only_fills_in_its_time() -> None:
@@ -275,6 +332,23 @@ def test_done_is_owed_even_if_its_rows_cannot_be_written() -> None:
     heard = bench.heard(controller)
     assert only(Problem, heard).code == "store_failed"
     assert only(Done, heard).answered == 1
+
+
+def test_shots_that_could_not_be_written_are_written_with_the_end() -> None:
+    bench = Bench(patient=True)
+    camera = bench.camera("door", "yard")
+    bench.answer(bench.questions.pop())
+    bench.hub.snap(SnapRequest(to=("door", "yard"), until="captured"), ADMIN)
+    bench.carry_out()
+    bench.answer(bench.questions.pop())
+    bench.say(camera, ShotReport("snap-1", "door", "captured"))
+    bench.wait(1.1)
+    bench.answer(bench.questions.pop(), store_error())
+    bench.say(camera, ShotReport("snap-1", "yard", "captured"))
+    end = bench.questions.pop()
+    assert isinstance(end, SaveShots)
+    assert [shot.camera for shot in end.shots] == ["door", "yard"]
+    assert end.ended is not None
 
 
 def test_the_same_id_again_is_the_same_snap() -> None:
@@ -455,6 +529,69 @@ def test_a_camera_may_originate_a_shot() -> None:
     bench.hub.classified("own-1", "door", ())
     bench.carry_out()
     assert bench.finished["own-1"].answered == 1
+
+
+def test_a_cameras_own_snaps_are_bounded() -> None:
+    bench = Bench()
+    camera = bench.camera("door", "yard")
+    bench.heard(camera)
+
+    def brings(name: str, id_: str) -> list[HubMessage | str]:
+        bench.say(camera, ShotReport(id_, name, "captured", origin="camera"))
+        return bench.heard(camera)
+
+    for number in range(MAX_OWN_SNAPS):
+        assert brings("door", f"own-{number}") == []
+    problem = only(Problem, brings("door", "too-much"))
+    assert (problem.code, problem.re) == ("busy", "too-much")
+    assert "too-much" not in bench.stored
+    assert brings("door", "own-0") == []  # what it brought already goes on
+    assert brings("yard", "other") == []
+    error = failure("capture_failed", "torn")
+    bench.say(camera, ShotReport("own-0", "door", "failed", error=error, origin="camera"))
+    assert brings("door", "next") == []
+
+
+def test_predictions_without_a_picture_are_no_answer() -> None:
+    bench = Bench()
+    camera, controller = bench.camera("door"), bench.controller()
+    bench.say(controller, SnapRequest(to=("door",)))
+    bench.hub.classified("snap-1", "door", (Prediction("cat", 0.9),))
+    bench.hub.classify_failed("snap-1", "door", "of another picture")
+    bench.say(camera, ShotReport("snap-1", "door", "captured"))
+    assert bench.hub.live_snaps == 1
+    bench.hub.uploaded("snap-1", "door", PICTURE)
+    bench.hub.classified("snap-1", "door", (Prediction("dog", 0.8),))
+    bench.carry_out()
+    shot = bench.finished["snap-1"].shots[0]
+    assert shot.picture == PICTURE
+    assert shot.predictions == (Prediction("dog", 0.8),)
+
+
+def test_a_picture_that_came_before_its_own_snap_answers_it() -> None:
+    bench = Bench()
+    camera = bench.camera("door")
+    cat = (Prediction("cat", 0.9),)
+    bench.rows["own-1"] = (Shot("door", "classified", picture=PICTURE, predictions=cat),)
+    bench.say(camera, ShotReport("own-1", "door", "captured", origin="camera"))
+    bench.hub.classified("own-1", "door", cat)
+    bench.wait(0.1)
+    shot = bench.finished["own-1"].shots[0]
+    assert (shot.picture, shot.predictions) == (PICTURE, cat)
+
+
+def test_a_picture_from_before_a_controllers_snap_is_accepted_does_not_answer_it() -> None:
+    bench = Bench(patient=True)
+    bench.camera("door")
+    bench.answer(bench.questions.pop())
+    bench.hub.snap(SnapRequest(to=("door",), until="uploaded"), ADMIN)
+    bench.carry_out()
+    bench.hub.uploaded("snap-1", "door", PICTURE)
+    bench.answer(bench.questions.pop())
+    bench.wait(0.1)
+    receipt = bench.hub.receipt("snap-1")
+    assert receipt is not None
+    assert receipt.shots[0].state == "requested"
 
 
 def test_a_report_for_a_snap_that_ended_is_no_mistake() -> None:

@@ -31,6 +31,7 @@ small_json = st.dictionaries(
     | st.lists(shorts, max_size=3),
     max_size=3,
 )
+stages = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,31}", fullmatch=True)
 errors = st.builds(ShotError, st.sampled_from(sorted(FAILURES)), shorts)
 offers = st.builds(
     m.CameraOffer, name=names, groups=st.lists(names, max_size=3).map(tuple), source=shorts
@@ -40,7 +41,7 @@ reports = st.builds(
     snap=ids,
     camera=names,
     state=st.sampled_from(["delivered", "captured"]),
-    camera_ms=st.dictionaries(shorts, amounts, max_size=4),
+    camera_ms=st.dictionaries(stages, amounts, max_size=4),
     freshness=st.sampled_from([None, "proven", "estimated", "replay"]),
     warnings=st.lists(shorts, max_size=3).map(tuple),
     origin=st.sampled_from(["controller", "camera"]),

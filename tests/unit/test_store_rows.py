@@ -257,6 +257,15 @@ class TestJobs:
         assert self.lease(connection, "w2").picture_id == two.picture.id
         assert jobs.lease(connection, "w3", now=100.0, lease_s=10.0) is None
 
+    def test_pictures_that_answer_a_snap_come_first(self, connection: Connection) -> None:
+        wanted = [None, "s1", None, "s2"]
+        taken = [
+            uploads.take(connection, upload(f"{number}-full", snap=snap)).picture.id
+            for number, snap in enumerate(wanted)
+        ]
+        order = [self.lease(connection).picture_id for _ in wanted]
+        assert order == [taken[1], taken[3], taken[0], taken[2]]
+
     def test_a_result_is_stored_with_its_model(self, connection: Connection) -> None:
         snaps.add(connection, new_snap(targets=("door",)))
         uploads.take(connection, upload("1", snap="s1"))

@@ -141,10 +141,27 @@ async def test_a_caller_that_gives_up_disturbs_nobody(database: Database) -> Non
         stays = asyncio.create_task(database.write(register("stays")))
         await asyncio.sleep(0)
         gone.cancel()
+        await asyncio.wait([gone])
         await held.release()
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert await stays > 0
+    names = {row.name for row in await database.read(snippets.all_cameras)}
+    assert names == {"stays"}  # who gave up was told that nothing was written
+
+
+async def test_a_caller_that_gives_up_while_another_process_holds_the_file_wrote_nothing(
+    database: Database,
+) -> None:
+    other = sqlite3.connect(database.file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await database.write(register("gone"))
+    other.execute("ROLLBACK")
+    other.close()
+    await database.write(register("next"))
+    assert [row.name for row in await database.read(snippets.all_cameras)] == ["next"]
 
 
 async def test_closing_finishes_what_waits_and_refuses_the_rest(database: Database) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
 
 from objectclassification.api.parts import Parts
@@ -19,12 +19,21 @@ from objectclassification.hub.address import is_own_name
 MAX_JSON_BYTES = 65_536
 MAX_BODY_S = 900.0
 """32 MiB over a slow 4G link take ten minutes; who drips for longer only holds a place."""
+MIN_BYTES_PER_S = 10_000
+"""A body slower than this on the whole, after ``body_timeout_s``, only holds a place; the slowest
+mobile links that can carry pictures at all (EDGE) bring twice as much."""
 
 
 def parts_of(request: Request) -> Parts:
     """The parts that :func:`~objectclassification.api.app.create_app` was given."""
     parts: Parts = request.app.state.parts
     return parts
+
+
+def bodies_of(app: FastAPI) -> set[asyncio.Task[Any]]:
+    """The tasks of requests whose bodies are on their way; cancelled, they answer 503."""
+    tasks: set[asyncio.Task[Any]] = app.state.bodies
+    return tasks
 
 
 def token_of(request: Request) -> str | None:
@@ -82,23 +91,39 @@ Admin = Annotated[Identity, Depends(need("admin"))]
 
 
 async def body_of(request: Request) -> AsyncGenerator[bytes, None]:
-    """The body of a request as it comes, with a limit on how long it may stand still.
+    """The body of a request as it comes, with a limit on how long it may stand still or drip.
 
     Raises:
-        TimedOut: no next piece came for ``body_timeout_s``, or not all of it in ``MAX_BODY_S``.
+        TimedOut: no next piece came for ``body_timeout_s``, or the whole of it is slower than
+            :data:`MIN_BYTES_PER_S` after that time, or takes :data:`MAX_BODY_S`.
     """
-    seconds = parts_of(request).settings.body_timeout_s
-    stream, began = request.stream(), time.monotonic()
+    task, arriving = asyncio.current_task(), bodies_of(request.app)
+    assert task is not None  # noqa: S101 - a coroutine runs in one
+    arriving.add(task)
+    try:
+        async for chunk in _in_time(request.stream(), parts_of(request).settings.body_timeout_s):
+            yield chunk
+    finally:
+        arriving.discard(task)
+
+
+async def _in_time(stream: AsyncGenerator[bytes, None], still_s: float) -> AsyncIterator[bytes]:
+    began, size = time.monotonic(), 0
     while True:
-        if time.monotonic() - began > MAX_BODY_S:
-            raise TimedOut(f"the body took longer than {MAX_BODY_S:g} s", after_s=MAX_BODY_S)
+        allowed_s = min(MAX_BODY_S, still_s + size / MIN_BYTES_PER_S)
+        left_s = allowed_s - (time.monotonic() - began)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(still_s, max(left_s, 0))):
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError as exc:
-            raise TimedOut(f"no more of the body came for {seconds:g} s", after_s=seconds) from exc
+            if left_s < still_s:
+                detail = f"{size} bytes of the body took longer than {allowed_s:.1f} s"
+                raise TimedOut(detail, after_s=allowed_s) from exc
+            detail = f"no more of the body came for {still_s:g} s"
+            raise TimedOut(detail, after_s=still_s) from exc
+        size += len(chunk)
         yield chunk
 
 

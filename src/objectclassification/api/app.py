@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import structlog
@@ -13,6 +14,8 @@ from objectclassification.api import cameras, health, pictures, problems, schema
 from objectclassification.api import tokens as token_routes
 from objectclassification.api.parts import Parts
 from objectclassification.api.receive import Receiver
+from objectclassification.errors import ServerStopping
+from objectclassification.store.folder import file_identity
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +41,8 @@ def create_app(parts: Parts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.parts = parts
+    app.state.bodies = set()
+    app.state.database_file = file_identity(parts.database.file)
     app.state.receiver = Receiver(parts.blobs, parts.settings)
     problems.install(app)
     for room in (snippets, snaps, pictures, cameras, token_routes, health):
@@ -60,23 +65,33 @@ class Shell:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:  # RFC 9112, section 3.2
+            refusal = problems.problem(400, "bad_request", "a request has one Host header")
+            await refusal(scope, receive, send)
+            return
         path, method = scope["path"], scope["method"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
         if method == "HEAD":
             scope = {**scope, "method": "GET"}
 
-        began, status = time.perf_counter(), 500
+        began, status, answering = time.perf_counter(), 500, False
 
         async def with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answering
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answering = message["status"], True
                 message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
             await send(message)
 
         try:
             await self.app(scope, receive, with_headers)
+        except asyncio.CancelledError:  # only a stop of the server cancels requests
+            if answering:
+                log.warning("the stop cut an answer off", path=path)
+                return
+            stopping = ServerStopping("the server stops: send it again in a moment")
+            await problems.from_error(stopping)(scope, receive, with_headers)
         finally:
             elapsed_ms = round((time.perf_counter() - began) * 1000, 1)
             # Pages and health checks read all day long.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from fastapi import Request
 from starlette.responses import FileResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
+from objectclassification.api.problems import from_error
 from objectclassification.errors import NotFound
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.pictures import StoredBlob
 
+GONE = "the image's file is gone: `objectclassification doctor` says more"
 YEAR_S = 365 * 86_400
 
 
@@ -35,7 +38,31 @@ def image_response(
     wanted = request.headers.get("if-none-match", "")
     if etag in (tag.strip().removeprefix("W/") for tag in wanted.split(",")) or wanted == "*":
         return Response(status_code=304, headers=headers)
-    path = blobs.path(blob.key)
-    if not path.is_file():
-        raise NotFound("the image's file is gone: `objectclassification doctor` says more")
-    return FileResponse(path, media_type=blob.media_type, headers=headers)
+    try:
+        path = blobs.path(blob.key)
+        found = path.stat()
+    except FileNotFoundError as exc:
+        raise NotFound(GONE) from exc
+    return _BlobResponse(path, media_type=blob.media_type, headers=headers, stat_result=found)
+
+
+class _BlobResponse(FileResponse):
+    """A file that may be deleted until it is open; then the answer is still a 404."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start: Message | None = None
+
+        async def once_open(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if start is not None:
+                await send(start)
+                start = None
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, once_open)
+        except FileNotFoundError:
+            await from_error(NotFound(GONE))(scope, receive, send)

@@ -37,7 +37,7 @@ async def history(
     identity: Reader,
     camera: str | None = None,
     label: str | None = None,
-    min_score: Annotated[float | None, Query(ge=0, le=1)] = None,
+    min_score: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
     since: datetime | None = None,
     until: datetime | None = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from objectclassification.store.blobs import NO_SPACE, Blobs, Incoming
 
 PIECE_BYTES = 2**20
 """What is written in one hop to a thread; most JPEGs need one, and that one checks them too."""
+TOKENS_AT_LEAST = 4
+"""How many tokens it takes to hold all places: one's slow links must not shut out the rest."""
+PLACE_WAIT_S = 2.0
+"""How long a token's next picture waits for one of its own before it; bursts are no misuse."""
 
 _TYPES = ("image/png", "image/jpeg", "image/webp")
 _UNSAID = ("", "application/octet-stream")
@@ -60,12 +65,21 @@ class Receiver:
         self._blobs = blobs
         self._settings = settings
         self._places = settings.max_uploads
+        share = max(1, settings.max_uploads // TOKENS_AT_LEAST)
+        self._shares: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(share)
+        )
 
-    async def receive(self, request: Request, key: str) -> Received:
+    async def receive(self, request: Request, key: str, token_id: str) -> Received:
         """Streams the request's image to the disk.
 
+        Args:
+            request: its body is the image.
+            key: of the blob.
+            token_id: whose picture it is; of all places, each token has only its share.
+
         Raises:
-            Busy: too many bodies at the same time.
+            Busy: too many bodies at the same time, of all or of this token.
             DiskFull: below the floor.
             StoreError: the disk failed.
             TooLarge, TimedOut, NotAnImage, Undecodable, TooManyPixels: what was sent.
@@ -76,7 +90,7 @@ class Receiver:
         length = request.headers.get("content-length", "")
         if length.isdecimal():
             self._check_size(int(length))
-        async with self._place():
+        async with self._share(token_id), self._place():
             self._blobs.check_room(int(length) if length.isdecimal() else 0)
             try:
                 return await self._take(request, key, declared)
@@ -99,6 +113,19 @@ class Receiver:
         finally:
             incoming.discard()
         return Received(key, incoming.sha256, incoming.size, image)
+
+    @asynccontextmanager
+    async def _share(self, token_id: str) -> AsyncIterator[None]:
+        share = self._shares[token_id]
+        try:
+            async with asyncio.timeout(PLACE_WAIT_S):
+                await share.acquire()
+        except TimeoutError as exc:
+            raise Busy("this token's pictures hold all the places it may have") from exc
+        try:
+            yield
+        finally:
+            share.release()
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

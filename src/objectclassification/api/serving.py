@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
 
@@ -18,11 +18,16 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from objectclassification.api.access import bodies_of
 from objectclassification.config import ServerSettings
 from objectclassification.errors import ConfigurationError
 
 BACKLOG = 4096
 MAX_HEADER_BYTES = 65_536
+BODY_GRACE_S = 1.0
+"""How long a stop lets bodies that are on their way arrive."""
+LINGER_AT_STOP_S = 0.5
+"""How long a stop waits for clients to read that they were refused."""
 
 
 class TimedHttp(HttpToolsProtocol):
@@ -31,7 +36,9 @@ class TimedHttp(HttpToolsProtocol):
     A request's headers are awaited when the connection is made, and again when bytes of a next
     request come; the idle time between requests is uvicorn's ``timeout_keep_alive``. What still
     comes of the body of a request that was answered early (too large, say) is read and thrown
-    away for as long, so that a client that only then looks for the answer finds it.
+    away for as long, so that a client that only then looks for the answer finds it. So it is when
+    the connection ends with that answer: closing a socket with unread bytes resets it, and the
+    answer would be lost on its way.
     """
 
     def __init__(self, *args: Any, header_timeout_s: float, **kwargs: Any) -> None:
@@ -41,6 +48,8 @@ class TimedHttp(HttpToolsProtocol):
         self._header_bytes = 0
         self._in_body = False
         self._request_ended = False
+        self._lingers = False
+        self._stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to wait for the first request."""
@@ -67,13 +76,36 @@ class TimedHttp(HttpToolsProtocol):
             raise ValueError("request headers are too large")  # httptools makes it a 400
         self._stop_waiting()
         self._in_body = True
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # no upgrade
+            closing = _LastWords(self.transport, self.finish_and_close)
+            self.cycle.transport = cast(asyncio.Transport, closing)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._in_body = False
         self._request_ended = True
         super().on_message_complete()
+        if self._lingers:
+            self.transport.close()
+
+    def finish_and_close(self) -> None:
+        """Closes once the request is whole too, or some time after the answer was given."""
+        if not self._in_body:
+            self.transport.close()
+            return
+        # uvicorn's time for the next request, or ours once more bytes come, ends this.
+        self._lingers = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self._stopping:
+            self.loop.call_later(LINGER_AT_STOP_S, self.timeout_keep_alive_handler)
+
+    def shutdown(self) -> None:
+        """The server stops: the answer that is still to come is the last one."""
+        self._stopping = True
+        super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
         """The connection is the hub's from here on."""
@@ -99,6 +131,15 @@ class TimedHttp(HttpToolsProtocol):
             self._header_timer = None
 
 
+class _LastWords:
+    """A transport for an answer: whoever closes it after the answer may have to wait a little."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
 class HttpServer(uvicorn.Server):
     """A uvicorn server that leaves signals to whoever runs it.
 
@@ -113,6 +154,7 @@ class HttpServer(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: ServerSettings, websocket: Any) -> None:
         self.listening = asyncio.Event()
+        self._app = app
         super().__init__(
             uvicorn.Config(
                 app,
@@ -139,6 +181,18 @@ class HttpServer(uvicorn.Server):
         """Starts to listen."""
         await super().startup(sockets)
         self.listening.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops; a body that is not here in a moment is told to come again later."""
+        ending = asyncio.get_running_loop().call_later(BODY_GRACE_S, self._end_bodies)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+
+    def _end_bodies(self) -> None:
+        for task in bodies_of(self._app):
+            task.cancel()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -46,7 +46,7 @@ async def put(
     identity: Caller,
     snap: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$")] = None,
     rendition: Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "full",
-    age_ms: Annotated[float | None, Query(ge=0, le=MOST_AGE_MS)] = None,
+    age_ms: Annotated[float | None, Query(ge=0, le=MOST_AGE_MS, allow_inf_nan=False)] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
 ) -> Response:
     """Takes the image as the body, or as the one file of a form; durable before it answers."""
@@ -54,7 +54,7 @@ async def put(
     _may_put(identity, slot)
     received_at, began = time.time(), time.monotonic()
     receiver: Receiver = request.app.state.receiver
-    received = await receiver.receive(request, str(uuid7()))
+    received = await receiver.receive(request, str(uuid7()), identity.token_id)
     body_ms = (time.monotonic() - began) * 1000
     upload = uploads.Upload(
         id=received.key,

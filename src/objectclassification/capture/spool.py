@@ -268,9 +268,30 @@ class Spool:
                 return
             except OSError as exc:
                 self._forget(item)
+                if exc.errno == errno.ENOENT and not self._folder.is_dir():
+                    self._make_again()
+                    continue
                 if exc.errno not in _NO_SPACE or not self._items or freed > len(data):
                     raise
                 freed += self._drop()
+
+    def _make_again(self) -> None:
+        """Makes the folder that somebody deleted; the pictures in it are lost."""
+        self._folder.mkdir(parents=True)
+        _sync_names(self._folder.parent)
+        lock = (self._folder / _LOCK).open("wb")
+        try:
+            _lock_or_raise(lock)
+        except OSError:  # another program was quicker
+            lock.close()
+            raise
+        self._lock.close()
+        self._lock = lock
+        lost = [item for item in self._items.values() if not item.path.exists()]
+        for item in lost:
+            self._forget(item)
+        self.dropped += len(lost)
+        _log.error("spool_deleted", folder=str(self._folder), lost=[item.key for item in lost])
 
     def _drop(self) -> int:
         """Drops the picture that is missed least; returns its bytes."""

@@ -39,8 +39,13 @@ def is_own_name(host: str) -> bool:
     """Whether a ``Host`` header, port or not, is a name that only this machine has."""
     name = host.strip().lower()
     if name.startswith("["):
-        name, closed, _ = name[1:].partition("]")
-        return bool(closed) and is_loopback(name)
+        name, closed, port = name[1:].partition("]")
+        return bool(closed) and _is_port(port) and is_loopback(name)
     if name.count(":") == 1:
-        name = name.partition(":")[0]
+        name, colon, port = name.partition(":")
+        return _is_port(colon + port) and is_loopback(name)
     return is_loopback(name)
+
+
+def _is_port(text: str) -> bool:
+    return text in ("", ":") or (text[0] == ":" and text[1:].isdecimal())

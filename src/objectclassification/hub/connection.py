@@ -105,9 +105,7 @@ class Connection(asyncio.Protocol):
         """See :class:`asyncio.Protocol`."""
         try:
             self._take_data(data)
-        except (
-            Exception
-        ) as exc:  # a bug of ours costs this client, and must not leave it half known
+        except Exception as exc:  # noqa: BLE001 - a bug of ours: it costs this client, no other
             _log.exception("dropped: what it sent could not be handled", peer=self.peer)
             self.abort()
             # Before uvicorn has handed the transport over, asyncio would not tell us.

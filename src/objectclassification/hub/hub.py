@@ -268,9 +268,7 @@ class Hub:
 
     def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
         """A picture cannot be classified; nothing happens if the snap has ended."""
-        self._snaps.apply(
-            snap_id, lambda snap, now: snap.fail(camera, "classify_failed", detail, now)
-        )
+        self._snaps.apply(snap_id, lambda snap, now: snap.classify_failed(camera, detail, now))
 
     def publish(self, topic: Topic, name: str, data: dict[str, Any]) -> None:
         """Something happened elsewhere in the process: tells those who watch."""
@@ -283,7 +281,7 @@ class Hub:
         self._snaps.stored(snap_id)
 
     def exists(self, snap_id: str, receipt: Receipt) -> None:
-        """Answers ``Store``: the same request was stored before."""
+        """Answers ``Store``: the same request was stored before; it is ended if it was not."""
         self._snaps.exists(snap_id, receipt)
 
     def store_failed(self, snap_id: str, error: ObjectClassificationError) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 
-from objectclassification.errors import Conflict, ObjectClassificationError
+from objectclassification.errors import Busy, Conflict, ObjectClassificationError
 from objectclassification.hub.effects import (
     Finished,
     NewSnap,
@@ -15,7 +16,7 @@ from objectclassification.hub.effects import (
     SendEach,
     Store,
 )
-from objectclassification.hub.outbox import SHOTS_A_MESSAGE, Outbox
+from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.hub.snaps import LiveSnap, Phase
 from objectclassification.messages import (
@@ -23,7 +24,6 @@ from objectclassification.messages import (
     Accepted,
     Done,
     Problem,
-    Shots,
     SnapOrder,
     encode,
 )
@@ -31,6 +31,11 @@ from objectclassification.receipts import RANK, Receipt, Shot
 
 FLUSH_S = 0.05
 """Followers are told at most this often, so that an acknowledgement costs no message of its own."""
+MAX_OWN_SNAPS = 256
+"""Open snaps that one camera may have made itself: each waits for its picture, and has rows.
+
+Generous, because a camera that was away brings all its pictures at once.
+"""
 SAVE_S = 1.0
 """Shots that ended are written at most this often while others of their snap are still open."""
 _CAPTURED = RANK["captured"]
@@ -48,6 +53,7 @@ class LiveSnaps:
         self._out = outbox
         self._clock = clock
         self._live: dict[str, LiveSnap] = {}
+        self._own: Counter[str] = Counter()
         self._moved: dict[str, LiveSnap] = {}
         self._deadlines: list[tuple[float, str]] = []
         self._flush_at = self._save_at = math.inf
@@ -62,7 +68,16 @@ class LiveSnaps:
         return self._live.get(snap_id)
 
     def begin(self, new: NewSnap, *, follower: int | None, relayed: bool = False) -> LiveSnap:
-        """Takes a new snap in and has it stored."""
+        """Takes a new snap in and has it stored.
+
+        Raises:
+            Busy: a camera made too many of its own.
+        """
+        if new.origin == "camera":
+            (camera,) = new.cameras
+            if self._own[camera] >= MAX_OWN_SNAPS:
+                raise Busy(f"{MAX_OWN_SNAPS} snaps of {camera!r}'s own are open: wait for them")
+            self._own[camera] += 1
         snap = LiveSnap(new, started=self._clock(), relayed=relayed)
         if follower is not None:
             snap.followers.append(follower)
@@ -102,22 +117,33 @@ class LiveSnaps:
         self.changed(snap)
 
     def exists(self, snap_id: str, receipt: Receipt) -> None:
-        """The same request was stored before: its followers get that receipt."""
-        snap = self._live.pop(snap_id)
+        """The same request was stored before: its followers get that receipt.
+
+        One that nobody ended, because its server was killed or the store failed over it, ends now
+        as far as its rows say it came.
+        """
+        snap = self._live[snap_id]
+        if not receipt.done:
+            snap.resume(receipt)
+            self._out.send(snap.followers, Accepted(snap=snap_id, cameras=snap.new.cameras))
+            snap.fail_open("timeout", "the server lost it before it came to its end", self._clock())
+            self.changed(snap)
+            return
+        self._forget(snap)
         self._tell_all(snap.followers, receipt)
-        if receipt.done:
-            done = Done(
-                snap=snap_id,
-                answered=receipt.answered,
-                failed=receipt.failed,
-                missing=receipt.missing,
-                elapsed_ms=receipt.elapsed_ms or 0.0,
-            )
-            self._out.send(snap.followers, done)
+        done = Done(
+            snap=snap_id,
+            answered=receipt.answered,
+            failed=receipt.failed,
+            missing=receipt.missing,
+            elapsed_ms=receipt.elapsed_ms or 0.0,
+        )
+        self._out.send(snap.followers, done)
 
     def store_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
         """The snap is not durable: it never was."""
-        snap = self._live.pop(snap_id)
+        snap = self._live[snap_id]
+        self._forget(snap)
         self._out.send(snap.followers, Problem(code=error.code, detail=error.detail, re=snap_id))
 
     def apply(self, snap_id: str, change: Callable[[LiveSnap, float], None]) -> None:
@@ -153,8 +179,12 @@ class LiveSnaps:
             self.changed(snap)
 
     def save_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
-        """Its followers are told, and the snap goes on: ``done`` is owed all the same."""
+        """Its followers are told, and the snap goes on: ``done`` is owed all the same.
+
+        What was not written is written with the end; an end the recorder tries again by itself.
+        """
         snap = self._live[snap_id]
+        snap.save_again()
         self._out.send(snap.followers, Problem(code=error.code, detail=error.detail, re=snap_id))
         self.saved(snap_id)
 
@@ -253,8 +283,7 @@ class LiveSnaps:
 
     def _end(self, snap: LiveSnap) -> None:
         snap_id = snap.new.id
-        del self._live[snap_id]
-        self._moved.pop(snap_id, None)
+        self._forget(snap)
         ended = snap.end(self._clock())  # the counts that were saved
         self._flush(snap)
         self._out.settle(snap.followers, snap_id)
@@ -278,6 +307,15 @@ class LiveSnaps:
         self._out.publish("snaps", "done", data)
         self._out.add(Finished(snap.receipt(ended)))
 
+    def _forget(self, snap: LiveSnap) -> None:
+        del self._live[snap.new.id]
+        self._moved.pop(snap.new.id, None)
+        if snap.new.origin == "camera":
+            (camera,) = snap.new.cameras
+            self._own[camera] -= 1
+            if not self._own[camera]:
+                del self._own[camera]
+
     def _flush(self, snap: LiveSnap) -> None:
         moved = snap.take_moved()
         if moved:
@@ -293,9 +331,7 @@ class LiveSnaps:
     def _tell_all(self, followers: list[int], receipt: Receipt) -> None:
         cameras = tuple(shot.camera for shot in receipt.shots)
         self._out.send(followers, Accepted(snap=receipt.snap, cameras=cameras))
-        for start in range(0, len(receipt.shots), SHOTS_A_MESSAGE):
-            part = receipt.shots[start : start + SHOTS_A_MESSAGE]
-            self._out.send(followers, Shots(snap=receipt.snap, shots=part))
+        self._out.states(followers, receipt.snap, receipt.shots)
 
     def _overdue(self, snap: LiveSnap) -> bool:
         return not snap.expired and snap.deadline <= self._clock()

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from objectclassification.hub.effects import Effect, Publish, Send
 from objectclassification.hub.sessions import Backlog, Session, Sessions
 from objectclassification.hub.snaps import LiveShot
 from objectclassification.messages import (
+    MAX_HUB_MESSAGE_BYTES,
     Event,
     HubMessage,
     Shots,
     Topic,
     encode,
 )
+from objectclassification.receipts import Shot
 
 SHOTS_A_MESSAGE = 256
-"""A shot has at most some 3.5 kB, so that a full message stays below MAX_HUB_MESSAGE_BYTES."""
+"""A message that would pass MAX_HUB_MESSAGE_BYTES with these many is split further."""
 
 
 class Outbox:
@@ -65,18 +67,8 @@ class Outbox:
     ) -> None:
         """Tells the watchers of a topic only."""
         receivers = dict.fromkeys([*self._sessions.watchers[topic], *also])
-        if not receivers:
-            return
-        payload = encode(Event(topic=topic, name=name, data=data))
-        ready = []
-        for id_ in receivers:
-            backlog = self._backlog(id_)
-            if backlog is None:
-                ready.append(id_)
-            else:
-                backlog.events.append(payload)
-        if ready:
-            self.effects.append(Send(tuple(ready), payload))
+        if receivers:
+            self._tell(receivers, encode(Event(topic=topic, name=name, data=data)))
 
     def shots(self, followers: list[int], snap_id: str, moved: list[LiveShot]) -> None:
         """Tells followers, and watchers of the topic ``shots``, which shots moved."""
@@ -90,11 +82,18 @@ class Outbox:
         watched = bool(self._sessions.watchers["shots"])
         if not (ready or watched):
             return
-        for part in _parts(moved):
-            self.send(ready, Shots(snap=snap_id, shots=tuple(s.shot() for s in part)))
-            if watched:
-                data = {"snap": snap_id, "shots": [s.shot() for s in part]}
-                self.event("shots", "moved", data)
+        shots = [shot.shot() for shot in moved]
+        self.states(ready, snap_id, shots)
+        if watched:
+            for payload in _in_parts(shots, partial(_moved, snap_id)):
+                self._tell(self._sessions.watchers["shots"], payload)
+
+    def states(self, followers: Iterable[int], snap_id: str, shots: Sequence[Shot]) -> None:
+        """Sends shots as they are, in as many messages as they need."""
+        receivers = tuple(followers)
+        if receivers:
+            for payload in _in_parts(shots, partial(_shots, snap_id)):
+                self.effects.append(Send(receivers, payload))
 
     def catch_up(self, session: Session) -> None:
         """Sends what a session missed while it did not read."""
@@ -111,15 +110,43 @@ class Outbox:
         for id_ in followers:
             backlog = self._backlog(id_)
             held = backlog.shots.pop(snap_id, None) if backlog is not None else None
-            for part in _parts(list(held.values()) if held else []):
-                self.send([id_], Shots(snap=snap_id, shots=tuple(s.shot() for s in part)))
+            if held:
+                self.states([id_], snap_id, [shot.shot() for shot in held.values()])
+
+    def _tell(self, receivers: Iterable[int], payload: bytes) -> None:
+        ready = []
+        for id_ in receivers:
+            backlog = self._backlog(id_)
+            if backlog is None:
+                ready.append(id_)
+            else:
+                backlog.events.append(payload)
+        if ready:
+            self.effects.append(Send(tuple(ready), payload))
 
     def _backlog(self, id_: int) -> Backlog | None:
         session = self._sessions.get(id_)
         return session.backlog if session is not None else None
 
 
-def _parts(shots: list[LiveShot]) -> Iterable[list[LiveShot]]:
-    rest = iter(shots)
-    while part := list(islice(rest, SHOTS_A_MESSAGE)):
-        yield part
+def _shots(snap_id: str, shots: Sequence[Shot]) -> Shots:
+    return Shots(snap=snap_id, shots=tuple(shots))
+
+
+def _moved(snap_id: str, shots: Sequence[Shot]) -> Event:
+    return Event(topic="shots", name="moved", data={"snap": snap_id, "shots": shots})
+
+
+def _in_parts(
+    shots: Sequence[Shot], message: Callable[[Sequence[Shot]], HubMessage]
+) -> Iterator[bytes]:
+    """Encodes shots into as few messages as clients can read; one shot always fits."""
+    for start in range(0, len(shots), SHOTS_A_MESSAGE):
+        part = shots[start : start + SHOTS_A_MESSAGE]
+        payload = encode(message(part))
+        if len(payload) <= MAX_HUB_MESSAGE_BYTES or len(part) == 1:
+            yield payload
+        else:
+            half = len(part) // 2
+            yield from _in_parts(part[:half], message)
+            yield from _in_parts(part[half:], message)

@@ -55,6 +55,8 @@ class Recorder(Protocol):
 
         Raises:
             Conflict: the id belongs to another request, or to another caller.
+
+        A call that is cancelled leaves nothing, or a snap that the recorder ends by itself.
         """
 
     async def save(self, snap_id: str, shots: tuple[Shot, ...], ended: Ended | None) -> None:
@@ -63,6 +65,9 @@ class Recorder(Protocol):
         A state is never lowered: where a row is further than its shot (a PUT was faster), only
         times and facts that the row lacks are filled in. ``failed`` is further than all others, so
         that the answer that was given stays the answer and the counts in ``ended`` sum.
+
+        An end that could not be written, or whose call was cancelled, is written later by the
+        recorder: the hub has told it and forgets the snap.
         """
 
     async def reconcile(self, snap_id: str) -> tuple[Shot, ...]:

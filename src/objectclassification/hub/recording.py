@@ -102,7 +102,7 @@ class Recording:
         self._settle()
         if not waiting:
             return
-        receipt = receipt or self._hub.receipt(snap_id)
+        receipt = self._hub.receipt(snap_id) or receipt  # live, or ended long ago
         for future in waiting:
             if error is not None:
                 future.set_exception(error)

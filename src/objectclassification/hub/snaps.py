@@ -8,13 +8,17 @@ so that ``open`` counts down exactly once for each shot.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 from enum import Enum, auto
+from itertools import accumulate
 
 import msgspec
 
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.messages import ShotReport, failure
 from objectclassification.receipts import (
+    CAMERA_FAILURES,
     MISSING,
     RANK,
     Failure,
@@ -29,6 +33,8 @@ from objectclassification.receipts import (
 
 MAX_DURATIONS = 32
 MAX_WARNINGS = 8
+MAX_WARNINGS_BYTES = 2_560
+"""As JSON, where one character may take six bytes."""
 _FAILED = RANK["failed"]
 _UPLOADED = RANK["uploaded"]
 
@@ -128,6 +134,32 @@ class LiveSnap:
         self._until = RANK[new.until]
         self._end: Ended | None = None
 
+    def resume(self, receipt: Receipt) -> None:
+        """Becomes what is stored of the same request, which nobody ended."""
+        lost_s = _seconds(self.new.accepted_at) - _seconds(receipt.accepted_at)
+        self.started -= max(0.0, lost_s)
+        self.shots = {}
+        for row in receipt.shots:
+            rank = RANK[row.state]
+            shot = LiveShot(
+                camera=row.camera,
+                state=row.state,
+                rank=rank,
+                elapsed_ms=dict(row.elapsed_ms),
+                camera_ms=row.camera_ms,
+                freshness=row.freshness,
+                warnings=row.warnings,
+                picture=row.picture,
+                predictions=row.predictions,
+                error=row.error,
+                ended=rank >= self._until,
+            )
+            self.shots[row.camera] = shot
+            self._touch(shot)
+        self.open = sum(not shot.ended for shot in self.shots.values())
+        self.new = replace(self.new, cameras=tuple(self.shots), accepted_at=receipt.accepted_at)
+        self.phase = Phase.OPEN
+
     def report(self, report: ShotReport, now: float) -> None:
         """Takes what a camera says of its shot; a camera that is no target changes nothing."""
         shot = self.shots.get(report.camera)
@@ -137,27 +169,36 @@ class LiveSnap:
             # The API has the picture: what the camera thinks of its upload does not matter.
             if shot.rank < _UPLOADED:
                 self._add_facts(shot, report)
-                self._fail(shot, report.error, now)
+                self._fail(shot, _camera_error(report.error), now)
             return
         if shot.rank != _FAILED:
             self._add_facts(shot, report)
         self._rise(shot, report.state, now)
 
     def upload(self, camera: str, picture: PictureRef, now: float) -> None:
-        """Takes the API's word that a picture is stored."""
+        """Takes the API's word that a picture is stored.
+
+        One that comes before the snap was ordered answers only what the camera asked itself.
+        """
         shot = self.shots.get(camera)
-        if shot is not None:
+        if shot is not None and (self.phase is not Phase.STORING or self._is_own):
             if shot.rank != _FAILED:
                 shot.picture = picture
             self._rise(shot, "uploaded", now)
 
     def classify(self, camera: str, predictions: tuple[Prediction, ...], now: float) -> None:
         """Takes the worker's predictions."""
-        shot = self.shots.get(camera)
+        shot = self._with_picture(camera, now)
         if shot is not None:
             if shot.rank != _FAILED:
                 shot.predictions = predictions
             self._rise(shot, "classified", now)
+
+    def classify_failed(self, camera: str, detail: str, now: float) -> None:
+        """Takes the worker's word that the picture cannot be classified."""
+        shot = self._with_picture(camera, now)
+        if shot is not None:
+            self._fail(shot, failure("classify_failed", detail), now)
 
     def fail(self, camera: str, code: Failure, detail: str, now: float) -> None:
         """Fails one shot, unless it has ended."""
@@ -184,6 +225,11 @@ class LiveSnap:
             shot.freshness = shot.freshness or row.freshness
             shot.elapsed_ms = {**row.elapsed_ms, **shot.elapsed_ms}
             self._rise(shot, row.state, now)
+
+    def save_again(self) -> None:
+        """What was taken from :meth:`unsaved` was not written."""
+        for shot in self.shots.values():
+            shot.saved = False
 
     def unsaved(self) -> tuple[Shot, ...]:
         """Returns the ended shots that were not written since they changed, as written now."""
@@ -227,6 +273,23 @@ class LiveSnap:
             accepted_at=new.accepted_at,
         )
 
+    @property
+    def _is_own(self) -> bool:
+        return self.new.origin == "camera"
+
+    def _with_picture(self, camera: str, now: float) -> LiveShot | None:
+        """The shot, if it has a picture: an answer without one is none.
+
+        Nothing is lost: what the worker says is in the rows, and these are asked at the deadline.
+        A camera's own snap, whose picture may come before it, asks them now.
+        """
+        shot = self.shots.get(camera)
+        if shot is None or shot.picture is not None:
+            return shot
+        if self._is_own:
+            self.deadline = now
+        return None
+
     def _ms(self, now: float) -> float:
         return round((now - self.started) * 1000, 1)
 
@@ -266,5 +329,14 @@ class LiveSnap:
             if len(merged) <= MAX_DURATIONS:
                 shot.camera_ms = merged
         if report.warnings:
-            both = dict.fromkeys(shot.warnings + report.warnings)
-            shot.warnings = tuple(both)[:MAX_WARNINGS]
+            both = tuple(dict.fromkeys(shot.warnings + report.warnings))[:MAX_WARNINGS]
+            sizes = accumulate(len(msgspec.json.encode(warning)) for warning in both)
+            shot.warnings = both[: sum(size <= MAX_WARNINGS_BYTES for size in sizes)]
+
+
+def _camera_error(error: ShotError) -> ShotError:
+    return failure(error.code if error.code in CAMERA_FAILURES else "capture_failed", error.detail)
+
+
+def _seconds(at: str) -> float:
+    return datetime.fromisoformat(at).timestamp()

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from objectclassification.errors import DataFolderUnusable, DiskFull
+from objectclassification.errors import DataFolderUnusable, DiskFull, StoreError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -79,6 +79,8 @@ class Blobs:
         self._durable: set[str] = set()  # of the folders in it, those known to be on the disk
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
+            with suppress(PermissionError):  # another account's, who lets us write: its own choice
+                folder.chmod(0o700)
             sync_folder(folder.parent)
             for leftover in self._incoming.iterdir():  # of a process that was killed
                 leftover.unlink()
@@ -88,8 +90,16 @@ class Blobs:
             ) from exc
 
     def check_room(self, wanted_bytes: int = 0) -> None:
-        """Raises DiskFull when ``wanted_bytes`` more would leave less than the floor."""
-        free = shutil.disk_usage(self._folder).free - wanted_bytes
+        """Says whether there is room for that much more.
+
+        Raises:
+            DiskFull: it would leave less than the floor.
+            StoreError: the folder is gone, or its disk.
+        """
+        try:
+            free = shutil.disk_usage(self._incoming).free - wanted_bytes
+        except OSError as exc:
+            raise StoreError(f"the pictures' folder cannot be used: {exc.strerror}") from exc
         if free < self._floor_bytes:
             raise DiskFull(free_bytes=max(free, 0), floor_bytes=self._floor_bytes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +46,35 @@ def held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def make_private(folder: Path) -> None:
+    """Lets nobody else read the database, also in a folder that others may look into.
+
+    SQLite gives the files beside it the database's own mode.
+
+    Raises:
+        DataFolderUnusable: it cannot be made.
+    """
+    try:
+        os.close(os.open(folder / DATABASE, os.O_RDWR | os.O_CREAT, 0o600))
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+            # Another account's file that we may write is that one's own choice.
+            with suppress(FileNotFoundError, PermissionError):
+                (folder / name).chmod(0o600)
+    except OSError as exc:
+        raise DataFolderUnusable(
+            f"cannot use {folder / DATABASE}: {exc.strerror}", path=str(folder)
+        ) from exc
+
+
+def file_identity(file: Path) -> tuple[int, int] | None:
+    """Which file a path is: device and inode; None if there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _lock(descriptor: int, folder: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, or_, select
 
-from objectclassification.receipts import Model, Prediction, Shot, ShotError
+from objectclassification.receipts import Model, Prediction, Shot, ShotError, State
 from objectclassification.store import snaps
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions, renditions
 
@@ -83,7 +83,10 @@ class Result:
 
 
 def lease(connection: Connection, worker: str, *, now: float, lease_s: float) -> Job | None:
-    """Takes the oldest job that waits, or whose worker let its lease run out.
+    """Takes a job that waits, or whose worker let its lease run out.
+
+    Pictures that answer a snap come first, because somebody may be waiting for their labels; the
+    oldest comes first among them, and among the rest.
 
     Returns:
         The job, or None if there is none.
@@ -100,7 +103,7 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
         )
         .join(pictures, pictures.c.id == jobs.c.picture_id)
         .where(free)
-        .order_by(jobs.c.id)
+        .order_by(pictures.c.snap_id.is_(None), jobs.c.id)
         .limit(1)
     ).first()
     if row is None:
@@ -164,8 +167,7 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
     with_thumbnail = result.thumbnail is not None and _add_thumbnail(
         connection, job, result.thumbnail
     )
-    if job.snap is not None and job.camera is not None:
-        snaps.save_shots(connection, job.snap, [Shot(camera=job.camera, state="classified")])
+    _tell_shot(connection, job, "classified", None)
     return Finished(stored=True, with_thumbnail=with_thumbnail)
 
 
@@ -177,10 +179,16 @@ def give_up(connection: Connection, job: Job, worker: str, error: ShotError) -> 
     """
     if not _close(connection, job, worker, state="failed", error=error.detail):
         return False
-    if job.snap is not None and job.camera is not None:
-        shot = Shot(camera=job.camera, state="failed", error=error)
-        snaps.save_shots(connection, job.snap, [shot])
+    _tell_shot(connection, job, "failed", error)
     return True
+
+
+def _tell_shot(connection: Connection, job: Job, state: State, error: ShotError | None) -> None:
+    snap, camera = job.snap, job.camera
+    if snap is None or camera is None:
+        return
+    if snaps.is_answer(connection, snap, camera, job.picture_id):
+        snaps.save_shots(connection, snap, [Shot(camera=camera, state=state, error=error)])
 
 
 def put_back(connection: Connection, job: Job, worker: str) -> None:

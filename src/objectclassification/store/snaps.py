@@ -92,6 +92,17 @@ def save_shots(connection: Connection, snap_id: str, changed: Iterable[Shot]) ->
         connection.execute(_UPDATE_SHOT, merged)
 
 
+def forget_shots(connection: Connection, snap_id: str) -> None:
+    """Takes away what pictures that came before a snap said of it; the pictures stay."""
+    connection.execute(shots.delete().where(shots.c.snap_id == snap_id))
+
+
+def is_answer(connection: Connection, snap_id: str, camera: str, picture_id: str) -> bool:
+    """Whether that picture is what the shot was answered with."""
+    found = select(shots.c.picture_id).where(shots.c.snap_id == snap_id, shots.c.camera == camera)
+    return connection.execute(found).scalar_one_or_none() == picture_id
+
+
 def end(
     connection: Connection,
     snap_id: str,
@@ -117,10 +128,16 @@ def receipt(connection: Connection, snap_id: str) -> Receipt:
     Raises:
         NotFound: there is no such snap.
     """
-    row = connection.execute(select(snaps).where(snaps.c.id == snap_id)).first()
-    if row is None:
+    found = find(connection, snap_id)
+    if found is None:
         raise NotFound(f"no snap {snap_id}")
-    return _receipts(connection, [row])[0]
+    return found
+
+
+def find(connection: Connection, snap_id: str) -> Receipt | None:
+    """Returns a snap with all its shots, as far as they are stored, if there is one."""
+    row = connection.execute(select(snaps).where(snaps.c.id == snap_id)).first()
+    return None if row is None else _receipts(connection, [row])[0]
 
 
 def recent(

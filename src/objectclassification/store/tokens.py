@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, select
 
 from objectclassification.auth import TokenRecord
-from objectclassification.errors import NotFound
+from objectclassification.errors import Conflict, NotFound
 from objectclassification.store.tables import tokens
 
 
@@ -41,12 +41,39 @@ def good(connection: Connection) -> list[TokenRecord]:
     ]
 
 
+def has_admin(connection: Connection, *, but: str = "") -> bool:
+    """Whether an admin token is good, another than ``but``."""
+    query = select(tokens.c.id).where(
+        tokens.c.role == "admin", tokens.c.revoked_at.is_(None), tokens.c.id != but
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def add_again(connection: Connection, record: TokenRecord, *, at: float) -> bool:
+    """Makes an admin token good when none is: whoever owns the data folder is never locked out.
+
+    Returns:
+        Whether it was needed.
+    """
+    if has_admin(connection):
+        return False
+    # Its revoked row would be in the way of the same hash.
+    connection.execute(tokens.delete().where(tokens.c.sha256 == record.sha256))
+    add(connection, record, at=at)
+    return True
+
+
 def revoke(connection: Connection, token_id: str, *, at: float) -> None:
     """Makes a token bad for good.
 
     Raises:
         NotFound: no good token has that id.
+        Conflict: nobody could make tokens any more.
     """
+    found = select(tokens.c.role).where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
+    role = connection.execute(found).scalar_one_or_none()
+    if role == "admin" and not has_admin(connection, but=token_id):
+        raise Conflict("this is the last admin token: make another one before you revoke it")
     changed = connection.execute(
         tokens.update()
         .where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, select
 from uuid_utils import uuid7
 
 from objectclassification.errors import KeyReused
@@ -16,9 +16,21 @@ from objectclassification.store.tables import jobs, pictures, renditions
 from objectclassification.store.tables import snippets as slots
 
 # Built once: building a statement costs as much again as running it.
-_SAME_KEY = select(renditions.c.picture_id, renditions.c.sha256).where(
-    renditions.c.snippet == bindparam("snippet"),
-    renditions.c.idempotency_key == bindparam("key"),
+_SAME_KEY = (
+    select(renditions.c.picture_id, renditions.c.sha256, renditions.c.name, pictures.c.snap_id)
+    .join(pictures, pictures.c.id == renditions.c.picture_id)
+    .where(
+        renditions.c.snippet == bindparam("snippet"),
+        renditions.c.idempotency_key == bindparam("key"),
+    )
+)
+# Neither "not in" nor an order by id, for which SQLite would read a camera's whole history.
+_LACKING = select(pictures.c.id).where(
+    pictures.c.snap_id == bindparam("snap"),
+    pictures.c.camera == bindparam("camera"),
+    ~exists().where(
+        renditions.c.picture_id == pictures.c.id, renditions.c.name == bindparam("name")
+    ),
 )
 _CAPTURED_AT = select(pictures.c.captured_at).where(pictures.c.id == bindparam("picture"))
 _NEW_PICTURE = pictures.insert()
@@ -82,7 +94,7 @@ def take(connection: Connection, upload: Upload) -> Taken:
 
     Raises:
         NotFound: the slot does not exist.
-        KeyReused: the key was used with other bytes.
+        KeyReused: the key was used with other bytes, or for another snap or rendition.
     """
     slot = snippets.slot(connection, upload.snippet)
     before = _same_key(connection, upload)
@@ -112,6 +124,10 @@ def _same_key(connection: Connection, upload: Upload) -> str | None:
         return None
     if row.sha256 != upload.sha256:
         raise KeyReused("this Idempotency-Key was used with other bytes: make a new key")
+    if (row.name, row.snap_id) != (upload.name, upload.snap):
+        raise KeyReused(
+            "this Idempotency-Key was used for another snap or rendition: make a new key"
+        )
     return str(row.picture_id)
 
 
@@ -119,17 +135,8 @@ def _joined(connection: Connection, upload: Upload, camera: str | None) -> str |
     """The picture of the same shot that still lacks this rendition."""
     if upload.snap is None or camera is None:
         return None
-    has_it = select(renditions.c.picture_id).where(renditions.c.name == upload.name)
-    row = connection.execute(
-        select(pictures.c.id)
-        .where(
-            pictures.c.snap_id == upload.snap,
-            pictures.c.camera == camera,
-            pictures.c.id.not_in(has_it),
-        )
-        .order_by(pictures.c.id.desc())
-    ).first()
-    return None if row is None else str(row.id)
+    wanted = {"snap": upload.snap, "camera": camera, "name": upload.name}
+    return max(connection.execute(_LACKING, wanted).scalars(), default=None)
 
 
 def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) -> Picture:
