@@ -261,6 +261,8 @@ def _tls(ca: Path | None) -> ssl.SSLContext:
 def _why(exc: Exception) -> str:
     if isinstance(exc, TimeoutError):
         return f"nothing within {HANDSHAKE_TIMEOUT_S:g} s"
+    if isinstance(exc, ssl.SSLError):  # its errno is OpenSSL's, not the system's
+        return exc.strerror or str(exc)
     if isinstance(exc, OSError) and exc.errno and exc.errno > 0:
         return os.strerror(exc.errno)  # asyncio's own text says less
     return str(exc) or type(exc).__name__
