@@ -38,7 +38,7 @@ def __dir__() -> list[str]:
 
 
 def _keep_logs_off_stdout() -> None:
-    """A program that has not set structlog up gets warnings, on standard error."""
+    """A program that has not set structlog up gets its log on standard error."""
     import logging
     import sys
 
@@ -46,6 +46,6 @@ def _keep_logs_off_stdout() -> None:
 
     if not structlog.is_configured():
         structlog.configure(
-            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         )

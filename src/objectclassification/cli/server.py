@@ -52,22 +52,24 @@ async def _serve(hub: Server, file: Path | None, made: str | None) -> None:
     from objectclassification.cli.supervised import new_notifier, show_cameras
     from objectclassification.config.service import prints_to_journal
     from objectclassification.hub.address import machine_address
+    from objectclassification.hub.server_echo import stop_signals
     from objectclassification.hub.token_file import admin_token_path
 
     notifier = new_notifier()
-    async with hub:
-        machine = machine_address()
-        everywhere = hub.host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
-        url = f"ws://{machine.address if everywhere else hub.host}:{hub.port}/"
-        print(f"hub on {machine.hostname} ({machine.address})")
-        if file is None:
-            print(f"  connect to: {url}  (no tokens: anyone on this machine is admin)")
-        elif made is not None and not prints_to_journal():
-            print(f"  connect to: {url}?token={made}")
-            print(f"  The token is in {admin_token_path(file)} and is not shown again.")
-        else:
-            print(f"  connect to: {url}  (the admin token is in {admin_token_path(file)})")
-        print(end="", flush=True)
-        show_cameras(notifier, hub.runner, url)
-        await hub.serve_until_signal()
-        notifier.stopping()
+    with stop_signals() as asked:
+        async with hub:
+            machine = machine_address()
+            everywhere = hub.host in ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
+            url = f"ws://{machine.address if everywhere else hub.host}:{hub.port}/"
+            print(f"hub on {machine.hostname} ({machine.address})")
+            if file is None:
+                print(f"  connect to: {url}  (no tokens: anyone on this machine is admin)")
+            elif made is not None and not prints_to_journal():
+                print(f"  connect to: {url}?token={made}")
+                print(f"  The token is in {admin_token_path(file)} and is not shown again.")
+            else:
+                print(f"  connect to: {url}  (the admin token is in {admin_token_path(file)})")
+            print(end="", flush=True)
+            show_cameras(notifier, hub.runner, url)
+            await asked.wait()
+            notifier.stopping()

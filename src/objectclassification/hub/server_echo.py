@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import TracebackType
 from typing import Self
@@ -26,6 +28,19 @@ from objectclassification.hub.runner import HubRunner
 DEFAULT_PORT = 8765
 
 _log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """Gives an event that SIGTERM or SIGINT sets; enter it before anyone can know of the server."""
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    try:
+        yield asked
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 class Server:
@@ -97,18 +112,6 @@ class Server:
         await self.runner.stop()
         _log.info("stopped")
 
-    async def serve_until_signal(self) -> None:
-        """Serves until SIGTERM or SIGINT; call it once started."""
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, asked.set)
-        try:
-            await asked.wait()
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
     def run(self) -> None:
         """Serves until SIGTERM or SIGINT.
 
@@ -117,8 +120,9 @@ class Server:
         """
 
         async def serve() -> None:
-            async with self:
-                await self.serve_until_signal()
+            with stop_signals() as asked:
+                async with self:
+                    await asked.wait()
 
         asyncio.run(serve())
 
