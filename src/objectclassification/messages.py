@@ -318,11 +318,6 @@ def is_name(text: str) -> bool:
     return _NAME.match(text) is not None
 
 
-def check_context(context: dict[str, Any]) -> None:
-    """Raises BadMessage when a snap's context is over its size or depth."""
-    _check_small("context", context, None)
-
-
 def failure(code: Failure, detail: str) -> ShotError:
     """Returns a shot's error with its text cut to what a message carries."""
     return ShotError(code=code, detail=detail[:256])
