@@ -107,6 +107,7 @@ class Connection(asyncio.Protocol):
             self._take_data(data)
         except Exception as exc:  # noqa: BLE001 - a bug of ours: it costs this client, no other
             _log.exception("dropped: what it sent could not be handled", peer=self.peer)
+            self._runner.counts.dropped.failed += 1
             self.abort()
             # Before uvicorn has handed the transport over, asyncio would not tell us.
             self.connection_lost(exc)
@@ -147,6 +148,7 @@ class Connection(asyncio.Protocol):
         if self._out is not None:
             self._out.append(frames)
         elif self.is_open:
+            self._runner.counts.sent_bytes += len(frames)
             self._transport.write(frames)
             if self._paused:
                 self._check_bound()
@@ -156,7 +158,9 @@ class Connection(asyncio.Protocol):
         out, self._out = self._out, None
         if out is None or self._transport.is_closing():
             return
-        self._transport.write(out[0] if len(out) == 1 else b"".join(out))
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self._runner.counts.sent_bytes += len(data)
+        self._transport.write(data)
         if self._paused:
             self._check_bound()
 
@@ -189,6 +193,7 @@ class Connection(asyncio.Protocol):
     def _take_data(self, data: bytes) -> None:
         if self.is_open:
             self.since = self._runner.now()
+        self._runner.counts.received_bytes += len(data)
         self._wire.receive_data(data)
         for event in self._wire.events_received():
             if isinstance(event, Frame):
@@ -201,6 +206,7 @@ class Connection(asyncio.Protocol):
     def _check_bound(self) -> None:
         if self.unsent_bytes > self._runner.bound(self):
             _log.warning("dropped: does not read", peer=self.peer, unsent=self.unsent_bytes)
+            self._runner.counts.dropped.unread += 1
             self.abort()
 
     def _take_frame(self, frame: Frame) -> None:
@@ -237,6 +243,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         if self._wire.state is OPEN:
+            self._runner.counts.dropped.protocol += 1
             self._wire.fail(code, reason)
             self._pump()
 
@@ -259,6 +266,8 @@ class Connection(asyncio.Protocol):
         self._answer(response, identity)
 
     def _answer(self, response: Response, identity: Identity | None) -> None:
+        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._runner.counts.refused[response.status_code] += 1
         self._wire.send_response(response)
         self._pump()
         if identity is not None and self._wire.state is OPEN:

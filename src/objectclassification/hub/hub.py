@@ -23,6 +23,7 @@ from objectclassification.errors import (
     RequestError,
     ServerStopping,
 )
+from objectclassification.hub.counts import Counts
 from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, Effect, NewSnap
 from objectclassification.hub.greeting import Greeter
 from objectclassification.hub.live import LiveSnaps
@@ -69,6 +70,9 @@ class Hub:
         new_id: makes an id for a snap that came without one.
         until: no snap goes further than this; a hub alone ends at ``captured``.
         heartbeat_s: told to clients in ``welcome``; the pings are the shell's.
+
+    Attributes:
+        counts: what happened so far; the shell counts in it too.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Hub:
         heartbeat_s: float = 20.0,
     ) -> None:
         self.heartbeat_s = heartbeat_s
+        self.counts = Counts()
         self._clock = clock
         self._wall = wall
         self._new_id = new_id
@@ -156,6 +161,7 @@ class Hub:
         """A token is not good any more: closes its connections."""
         for session in self._sessions:
             if session.identity.token_id == token_id:
+                self.counts.dropped.revoked += 1
                 self._close(session, CLOSE_POLICY, "the token was revoked")
 
     # Messages.
@@ -180,18 +186,18 @@ class Hub:
                     self._greeter.introduce(sender, message)
                 case SnapRequest() as message:
                     re = message.id
-                    self._must_have_said_hello(sender)
+                    sender.must_have_said_hello()
                     self.snap(message, sender.identity, session=session)
                 case Cancel() as message:
                     re = message.snap
                     self.cancel(message.snap, sender.identity)
                 case Watch() as message:
-                    self._must_have_said_hello(sender)
+                    sender.must_have_said_hello()
                     if message.topics:
                         sender.identity.require("read")
                     self._sessions.watch(sender, message.topics)
                 case Sleep() as message:
-                    self._must_serve(sender, message.camera)
+                    sender.must_serve(message.camera)
                     self._cameras.sleeps(message.camera, message.until)
         except BadMessage as exc:
             self._refuse(sender, exc.code, exc.detail, exc.re or re)
@@ -342,7 +348,7 @@ class Hub:
             self._out.publish("snaps", "relayed", data, also=self._sessions.listeners)
 
     def _take_report(self, sender: Session, report: ShotReport) -> None:
-        self._must_serve(sender, report.camera)
+        sender.must_serve(report.camera)
         snap = self._snaps.get(report.snap)
         if snap is None:
             if report.origin != "camera" or self._stopping:
@@ -376,18 +382,11 @@ class Hub:
             accepted_at=rfc3339(self._wall()),
         )
 
-    def _must_serve(self, sender: Session, camera: str) -> None:
-        if camera not in sender.offers:
-            raise Forbidden(f"this connection does not serve the camera {camera!r}")
-
-    def _must_have_said_hello(self, sender: Session) -> None:
-        if sender.role is None:
-            raise BadMessage("say hello first, or send the text 'snap'")
-
     def _refuse(self, session: Session, code: str, detail: str, re: str | None) -> None:
         if session.may_err(self._clock()):
             self._out.send([session.id], Problem(code=code, detail=detail, re=re))
         else:
+            self.counts.dropped.flood += 1
             self._close(session, CLOSE_POLICY, "too many bad messages")
 
     def _close(self, session: Session, code: int, reason: str) -> None:

@@ -66,6 +66,7 @@ class HubRunner:
 
     Attributes:
         tokens: who may connect.
+        counts: the hub's.
         is_stopping: :meth:`stop` was called; new connections are refused.
     """
 
@@ -78,6 +79,7 @@ class HubRunner:
         recorder_timeout_s: float = RECORDER_TIMEOUT_S,
     ) -> None:
         self.tokens = tokens
+        self.counts = hub.counts
         self.is_stopping = False
         self._hub = hub
         self._recorder = recorder
@@ -241,6 +243,7 @@ class HubRunner:
 
     def opened(self, connection: Connection, identity: Identity) -> None:
         """Its handshake is done."""
+        self.counts.connections += 1
         self._hub.connect(connection.number, identity)
 
     def lost(self, connection: Connection) -> None:
@@ -348,11 +351,13 @@ class HubRunner:
             quiet_s = now - connection.since
             if connection.is_open:
                 if quiet_s > silent_s:
+                    self.counts.dropped.silent += 1
                     _log.info("dropped: silent", peer=connection.peer, quiet_s=round(quiet_s, 1))
                     connection.abort()
                 elif connection.number % SLICES == self._slice:
                     connection.send(PING)
             elif quiet_s > HANDSHAKE_TIMEOUT_S:
+                self.counts.dropped.handshake += 1
                 connection.abort()
         self._slice = (self._slice + 1) % SLICES
         self._beat = self._loop.call_later(self._hub.heartbeat_s / SLICES, self._sweep)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from objectclassification.auth import Identity
+from objectclassification.errors import BadMessage, Forbidden
 from objectclassification.hub.snaps import LiveShot
 from objectclassification.messages import CameraOffer, Hello, Role, Topic
 
@@ -76,6 +77,16 @@ class Session:
         self._bad_left = min(BAD_MESSAGES, left) - 1
         self._bad_at = now
         return self._bad_left >= 0
+
+    def must_serve(self, camera: str) -> None:
+        """Forbidden, unless it is one of its cameras."""
+        if camera not in self.offers:
+            raise Forbidden(f"this connection does not serve the camera {camera!r}")
+
+    def must_have_said_hello(self) -> None:
+        """BadMessage for a plain client."""
+        if self.role is None:
+            raise BadMessage("say hello first, or send the text 'snap'")
 
 
 _NO_OFFERS: dict[str, CameraOffer] = {}
