@@ -30,6 +30,7 @@ from objectclassification.classification.pool import ClassifierPool
 from objectclassification.config import ServerSettings, write_secret
 from objectclassification.housekeeping import Housekeeper, tidying
 from objectclassification.hub.hub import Hub
+from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.runner import HubRunner
 from objectclassification.metrics import Metrics
 from objectclassification.receipts import rfc3339
@@ -105,7 +106,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         abandoned = await recorder.end_abandoned()
         if abandoned:
             log.warning("snaps of a killed server are ended", snaps=abandoned)
-        runner = HubRunner(Hub(), recorder, tokens)
+        proxies = TrustedProxies(settings.trusted_proxies)
+        runner = HubRunner(Hub(), recorder, tokens, proxies=proxies)
         await runner.start()
         stack.push_async_callback(runner.stop)
         bus.subscribe(partial(_tell, runner))

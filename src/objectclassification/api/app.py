@@ -8,6 +8,7 @@ import time
 import structlog
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from objectclassification.api import cameras, health, pictures, problems, schema, snaps, snippets
@@ -15,6 +16,7 @@ from objectclassification.api import tokens as token_routes
 from objectclassification.api.parts import Parts
 from objectclassification.api.receive import Receiver
 from objectclassification.errors import ServerStopping
+from objectclassification.hub.remote import TrustedProxies
 from objectclassification.store.folder import file_identity
 
 log = structlog.get_logger(__name__)
@@ -48,17 +50,18 @@ def create_app(parts: Parts) -> FastAPI:
     for room in (snippets, snaps, pictures, cameras, token_routes, health):
         app.include_router(room.router)
     schema.describe(app)
-    app.add_middleware(Shell)
+    app.add_middleware(Shell, proxies=TrustedProxies(parts.settings.trusted_proxies))
     return app
 
 
 class Shell:
     """Around every request: a last slash is as good as none, HEAD is GET without its body (which
-    uvicorn leaves out), answers carry safe headers, and the log gets a line without the query,
-    which may hold a token."""
+    uvicorn leaves out), a trusted proxy says whom it is from, answers carry safe headers, and the
+    log gets a line without the query, which may hold a token."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
         self.app = app
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
@@ -69,6 +72,7 @@ class Shell:
             refusal = problems.problem(400, "bad_request", "a request has one Host header")
             await refusal(scope, receive, send)
             return
+        self._look_through_proxies(scope)
         path, method = scope["path"], scope["method"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
@@ -96,4 +100,20 @@ class Shell:
             elapsed_ms = round((time.perf_counter() - began) * 1000, 1)
             # Pages and health checks read all day long.
             say = log.debug if method in ("GET", "HEAD") and status < 400 else log.info
-            say("request", method=method, path=path, status=status, elapsed_ms=elapsed_ms)
+            say(
+                "request",
+                client=scope["client"][0],
+                method=method,
+                path=path,
+                status=status,
+                elapsed_ms=elapsed_ms,
+            )
+
+    def _look_through_proxies(self, scope: Scope) -> None:
+        peer, port = scope.get("client") or ("", 0)
+        headers = Headers(scope=scope)
+        client = self._proxies.client(peer, headers.getlist("x-forwarded-for"))
+        scope["client"] = (client, port if client == peer else 0)
+        scope["scheme"] = self._proxies.scheme(
+            peer, headers.getlist("x-forwarded-proto"), scope["scheme"]
+        )

@@ -165,8 +165,7 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,  # it would log query strings; the API logs requests itself
                 server_header=False,
-                proxy_headers=bool(settings.trusted_proxies),
-                forwarded_allow_ips=settings.trusted_proxies or None,
+                proxy_headers=False,  # they would reach HTTP only: api/app.py and the hub read them
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=max(1, int(settings.stop_timeout_s) // 2),
             )

@@ -16,11 +16,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from objectclassification.config.keeping import CameraKeep
 from objectclassification.config.local import forget_dead, note_of, running_servers
+from objectclassification.config.proxies import parse_networks
 from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
 from objectclassification.errors import ConfigurationError
 
@@ -48,7 +49,7 @@ class ServerSettings(BaseSettings):
         port: TCP port; 0 takes a free one.
         data: folder of the database and the pictures.
         no_auth: let everyone in as admin; on loopback only.
-        trusted_proxies: addresses whose forwarded headers are believed.
+        trusted_proxies: addresses and networks whose forwarded headers are believed.
         max_body_bytes: the largest picture.
         max_pixels: the most pixels, by the picture's header.
         max_uploads: bodies taken at the same time; more get 503.
@@ -96,6 +97,12 @@ class ServerSettings(BaseSettings):
     camera_keep_pictures: int = Field(default=0, ge=0)
     camera_keep_bytes: int = Field(default=0, ge=0)
     keep_cameras: dict[str, CameraKeep] = Field(default_factory=dict)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, text: str) -> str:
+        parse_networks(text)
+        return text
 
     @classmethod
     def settings_customise_sources(

@@ -26,6 +26,7 @@ from objectclassification.auth import Identity
 from objectclassification.errors import Unauthorized
 from objectclassification.hub.address import is_own_name
 from objectclassification.hub.effects import CLOSE_RESTART
+from objectclassification.hub.remote import host_of
 from objectclassification.messages import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_client",
         "_out",
         "_parts",
         "_paused",
@@ -86,6 +88,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, runner: HubRunner) -> None:
         self._runner = runner
         self._wire = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_wire_log)
+        self._client: str | None = None
         self._out: list[bytes] | None = None
         self._parts: list[bytes] | None = None
         self._paused = False
@@ -185,8 +188,8 @@ class Connection(asyncio.Protocol):
 
     @property
     def peer(self) -> str:
-        """The other end's address, for logs."""
-        return str(self._transport.get_extra_info("peername"))
+        """The client's address: the other end's, or after the handshake whom a proxy names."""
+        return self._client or host_of(self._transport.get_extra_info("peername"))
 
     # Inside.
 
@@ -248,6 +251,9 @@ class Connection(asyncio.Protocol):
             self._pump()
 
     def _take_handshake(self, request: Request) -> None:
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        if forwarded:
+            self._client = self._runner.proxies.client(self.peer, forwarded)
         identity: Identity | None = None
         refusal = self._refusal(request)
         if refusal is None:

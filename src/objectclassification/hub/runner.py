@@ -41,6 +41,7 @@ from objectclassification.hub.hub import Hub
 from objectclassification.hub.presence import CameraPresence
 from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
+from objectclassification.hub.remote import TrustedProxies
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import PictureRef, Prediction, Receipt
 
@@ -63,10 +64,12 @@ class HubRunner:
         recorder: where snaps and cameras outlive the hub.
         tokens: who may connect.
         recorder_timeout_s: a recorder that takes longer for an answer has failed.
+        proxies: who may say whom a connection is from.
 
     Attributes:
         tokens: who may connect.
         counts: the hub's.
+        proxies: who may say whom a connection is from.
         is_stopping: :meth:`stop` was called; new connections are refused.
     """
 
@@ -77,9 +80,11 @@ class HubRunner:
         tokens: Tokens,
         *,
         recorder_timeout_s: float = RECORDER_TIMEOUT_S,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         self.tokens = tokens
         self.counts = hub.counts
+        self.proxies = proxies or TrustedProxies()
         self.is_stopping = False
         self._hub = hub
         self._recorder = recorder
