@@ -312,4 +312,42 @@ class ServeProcess(Address):
         return "".join(lines)
 
 
+class HubProcess(Address):
+    """``objectclassification server`` as a process of its own, in a home of its own."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self._errors = home / "hub-stderr"
+        with self._errors.open("ab") as errors:
+            self.process = subprocess.Popen(
+                [*SERVE[:-1], "server", "--port", "0", *arguments],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")},
+                text=True,
+            )
+        assert self.process.stdout
+        self.banner = ""
+        for line in self.process.stdout:
+            self.banner += line
+            if where := re.search(r"ws://127\.0\.0\.1:(\d+)/(?:\?token=(\S+))?", line):
+                break
+        else:
+            raise AssertionError(f"it did not start: {self.banner}{self.errors}")
+        super().__init__(int(where[1]), where[2])
+
+    def __enter__(self) -> HubProcess:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    @property
+    def errors(self) -> str:
+        """What it logged so far."""
+        return self._errors.read_text()
+
+
 SERVE = (sys.executable, "-m", "objectclassification", "serve")

@@ -38,8 +38,9 @@ LOW_WATER_BYTES = 65_536
 HANDSHAKE_TIMEOUT_S = 10.0
 """How long the opening handshake may take, and the closing one."""
 PING = b"\x89\x00"
-MOST_FRAGMENTS = 1024
-"""Frames that one message may come in; ``max_size`` bounds their bytes, and some have none."""
+FRAGMENT_BYTES = 16
+"""A message may come in one frame for each so many bytes of the longest message: 1,024 of them.
+``ServerProtocol`` bounds their bytes, but some have none."""
 
 _log = structlog.get_logger(__name__)
 # At its debug level websockets logs request lines, and these may hold a token.
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
 
     Args:
         runner: whom it serves.
+        max_message_bytes: the longest message it reads.
 
     Attributes:
         number: its session in the hub, once the handshake is done.
@@ -74,6 +76,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_client",
+        "_max_message_bytes",
         "_out",
         "_parts",
         "_paused",
@@ -85,9 +88,10 @@ class Connection(asyncio.Protocol):
         "since",
     )
 
-    def __init__(self, runner: HubRunner) -> None:
+    def __init__(self, runner: HubRunner, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._runner = runner
-        self._wire = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_wire_log)
+        self._max_message_bytes = max_message_bytes
+        self._wire = ServerProtocol(max_size=max_message_bytes, logger=_wire_log)
         self._client: str | None = None
         self._out: list[bytes] | None = None
         self._parts: list[bytes] | None = None
@@ -198,6 +202,10 @@ class Connection(asyncio.Protocol):
             self.since = self._runner.now()
         self._runner.counts.received_bytes += len(data)
         self._wire.receive_data(data)
+        # A pong goes before what answers the frames behind its ping (RFC 6455, section 5.5.2: as
+        # soon as is practical). An answer to a close does not: the frames before it still count.
+        if self._wire.writes and self._wire.state is OPEN:
+            self._pump()
         for event in self._wire.events_received():
             if isinstance(event, Frame):
                 self._take_frame(event)
@@ -226,9 +234,10 @@ class Connection(asyncio.Protocol):
         if self._parts is None:
             self._parts = []
         self._parts.append(bytes(frame.data))
-        if len(self._parts) > MOST_FRAGMENTS:
+        most = self._max_message_bytes // FRAGMENT_BYTES
+        if len(self._parts) > most:
             self._parts = None  # what is left of the message is dropped
-            self._fail(CloseCode.POLICY_VIOLATION, f"a message of over {MOST_FRAGMENTS} fragments")
+            self._fail(CloseCode.POLICY_VIOLATION, f"a message of over {most} fragments")
         elif frame.fin:
             message, self._parts = b"".join(self._parts), None
             self._take_text(message)
