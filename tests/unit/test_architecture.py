@@ -17,7 +17,7 @@ ROOT = Path(objectclassification.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "systemd"}),
+    frozenset({"errors", "masking", "systemd"}),
     frozenset({"config", "messages", "receipts"}),
     frozenset({"auth"}),
     frozenset({"hub", "capture", "classification", "store", "bus"}),

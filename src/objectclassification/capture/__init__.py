@@ -15,7 +15,6 @@ What the other rooms use; everything here blocks (call it with ``asyncio.to_thre
   call :meth:`Capture.take` at once.
 * :class:`Spool` holds the pictures that are not uploaded yet, through any crash.
 * :class:`Uploader` does the PUT, again and again while that can help.
-* :func:`mask` hides what is secret in a source's address.
 
 Names are imported when they are asked for: a spool needs no OpenCV.
 """
@@ -26,12 +25,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from objectclassification.capture.address import mask
     from objectclassification.capture.capture import Capture, Taken
     from objectclassification.capture.spool import Spool, SpoolItem
     from objectclassification.capture.upload import Uploader
 
-__all__ = ["Capture", "Spool", "SpoolItem", "Taken", "Uploader", "mask"]
+__all__ = ["Capture", "Spool", "SpoolItem", "Taken", "Uploader"]
 
 _HOME = {
     "Capture": "capture",
@@ -39,7 +37,6 @@ _HOME = {
     "SpoolItem": "spool",
     "Taken": "capture",
     "Uploader": "upload",
-    "mask": "address",
 }
 
 

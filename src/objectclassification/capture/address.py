@@ -1,4 +1,4 @@
-"""Source addresses: what kind they are, what in them is secret, and how the secret gets in."""
+"""Source addresses: what kind they are, and how their secrets get in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 from urllib.parse import quote
 
 from objectclassification.errors import ConfigurationError
+from objectclassification.masking import mask
 
 Kind = Literal["device", "stream", "http", "exec", "file"]
 
-HIDDEN = "***"
 _SCHEMES: dict[str, Kind] = {
     "rtsp": "stream",
     "rtsps": "stream",
@@ -24,20 +24,7 @@ _SCHEMES: dict[str, Kind] = {
     "file": "file",
 }
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-# Greedy up to the last "@": a password may hold ":", "/" and "@" unescaped, and hiding too much of
-# an address harms nobody.
-_USERINFO = re.compile(r"(://[^:/@\s]*):\S*@")
-_SECRET_QUERY = re.compile(
-    r"([?&;](?:[\w-]*(?:pass|pwd|secret|token|auth|key)[\w-]*|pw|loginpas)=)[^&;#\s'\"]*",
-    re.IGNORECASE,
-)
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
-
-
-def mask(address: str | int) -> str:
-    """Returns the address as it may be shown: passwords and keys are replaced by ``***``."""
-    shown = _USERINFO.sub(rf"\1:{HIDDEN}@", str(address))
-    return _SECRET_QUERY.sub(rf"\g<1>{HIDDEN}", shown)
 
 
 def kind_of(address: str) -> Kind:

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Any
 
 from objectclassification.capture import picture
-from objectclassification.capture.address import mask
 from objectclassification.capture.clock import Clock, wall_clock
 from objectclassification.capture.keeper import Keeper
 from objectclassification.capture.picture import Rotation
 from objectclassification.capture.source import Frame, SourceSettings, open_source
 from objectclassification.capture.warmup import Warmup
 from objectclassification.errors import CaptureError, DarkFrame
+from objectclassification.masking import mask
 from objectclassification.receipts import Freshness
 
 SEED_PATH = "opencv_frame_0.png"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from objectclassification.capture.address import Kind, expand, kind_of, mask
+from objectclassification.capture.address import Kind, expand, kind_of
+from objectclassification.masking import mask
 from objectclassification.receipts import Freshness
 
 if TYPE_CHECKING:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-_TOKEN = re.compile(r"oc_[A-Za-z0-9_-]{20,}|(?<=token=)[^&\s\"']+")
-_USERINFO = re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]*(?=@)")
+from objectclassification.masking import mask
 
 
 def configure(level: str) -> None:
@@ -23,7 +21,10 @@ def configure(level: str) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     people = sys.stderr.isatty()
     renderer: Any = (
-        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer()
+        # Plain tracebacks: pretty ones show local variables, and with them secrets.
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if people
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[
@@ -31,7 +32,7 @@ def configure(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.StackInfoRenderer(),
-            *([] if people else [structlog.processors.format_exc_info]),
+            structlog.processors.format_exc_info,
             redact,
             renderer,
         ],
@@ -44,6 +45,15 @@ def configure(level: str) -> None:
 def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> Any:
     """Takes tokens and passwords out of every text of a log line; a last line of defence."""
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = _USERINFO.sub("…", _TOKEN.sub("…", value))
+        event[key] = _masked(value)
     return event
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list | tuple):
+        return [_masked(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _masked(each) for key, each in value.items()}
+    return value

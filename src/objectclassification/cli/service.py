@@ -173,8 +173,8 @@ def _cameras(
 
 def _in_unit(source: str) -> str:
     """The source as a word of a unit file, which everyone on the machine can read."""
-    from objectclassification.capture.address import mask
     from objectclassification.errors import ConfigurationError
+    from objectclassification.masking import mask
 
     without = _VARIABLE_PASSWORD.sub("@", source)
     if mask(without) != without:
