@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from objectclassification.classification import images
+from objectclassification.classification import header, images
 from objectclassification.errors import ImageError, NotAnImage, TooManyPixels, Undecodable
 from tests.photographs import COFFEE
 
@@ -54,9 +54,9 @@ def test_probe_reads_type_and_size(kind: str, media_type: str, tmp_path: Path) -
     content = encoded(photograph((123, 45)), kind)
     path = tmp_path / "picture"
     path.write_bytes(content)
-    expected = images.ImageInfo(media_type, 123, 45)
-    assert images.probe(content) == expected
-    assert images.probe(path) == expected
+    expected = header.ImageInfo(media_type, 123, 45)
+    assert header.probe(content) == expected
+    assert header.probe(path) == expected
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_probe_reads_type_and_size(kind: str, media_type: str, tmp_path: Path) -
 )
 def test_probe_reads_every_kind_of_webp(options: dict[str, object]) -> None:
     content = encoded(photograph((123, 45)), "WEBP", **options)
-    assert images.probe(content) == images.ImageInfo("image/webp", 123, 45)
+    assert header.probe(content) == header.ImageInfo("image/webp", 123, 45)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_probe_reads_every_kind_of_webp(options: dict[str, object]) -> None:
 )
 def test_other_files_are_not_images(content: bytes) -> None:
     with pytest.raises(NotAnImage):
-        images.probe(content)
+        header.probe(content)
     with pytest.raises(NotAnImage):
         images.decode(content, min_short=256)
 
@@ -90,18 +90,18 @@ def test_a_bomb_is_refused_by_its_header(make: object) -> None:
     assert callable(make)
     side = 16_000 if make is webp_header else 60_000
     bomb = make(side, side)
-    for read in (images.probe, images.thumbnail):
+    for read in (header.probe, images.thumbnail):
         with pytest.raises(TooManyPixels) as caught:
             read(bomb)
         assert (caught.value.width, caught.value.height) == (side, side)
-        assert caught.value.limit == images.MAX_PIXELS
+        assert caught.value.limit == header.MAX_PIXELS
 
 
 def test_the_pixel_limit_is_the_callers() -> None:
     content = encoded(Image.new("RGB", (100, 100)), "PNG")
-    assert images.probe(content, max_pixels=10_000).width == 100
+    assert header.probe(content, max_pixels=10_000).width == 100
     with pytest.raises(TooManyPixels):
-        images.probe(content, max_pixels=9_999)
+        header.probe(content, max_pixels=9_999)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -126,7 +126,7 @@ def test_any_damage_is_a_picture_or_an_image_error(
     content = bytearray(SMALL[kind])
     for position, value in damage:
         content[position % len(content)] = value
-    for read in (images.probe, images.thumbnail):
+    for read in (header.probe, images.thumbnail):
         try:
             read(bytes(content))
         except ImageError:
@@ -218,4 +218,4 @@ def test_thumbnail_keeps_the_shape_and_never_enlarges(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     content = images.thumbnail(encoded(photograph(size), "JPEG"))
-    assert images.probe(content) == images.ImageInfo("image/jpeg", *expected)
+    assert header.probe(content) == header.ImageInfo("image/jpeg", *expected)

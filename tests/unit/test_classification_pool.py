@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from objectclassification.classification import images
+from objectclassification.classification import header
 from objectclassification.classification.classifier import Classifier
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.errors import (
@@ -54,7 +54,7 @@ async def test_a_child_finds_what_the_classifier_finds(pool: ClassifierPool) -> 
 async def test_a_child_makes_the_thumbnail_too(pool: ClassifierPool) -> None:
     outcome = await pool.classify(COFFEE, thumbnail=True)
     assert outcome.thumbnail is not None
-    info = images.probe(outcome.thumbnail.content)
+    info = header.probe(outcome.thumbnail.content)
     assert (outcome.thumbnail.width, outcome.thumbnail.height) == (320, 213)
     assert (info.media_type, info.width, info.height) == ("image/jpeg", 320, 213)
     assert "thumbnail" in outcome.elapsed_ms

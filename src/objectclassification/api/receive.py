@@ -12,8 +12,7 @@ from fastapi import Request
 
 from objectclassification.api.access import body_of
 from objectclassification.api.form import FormReader
-from objectclassification.classification.images import ImageInfo, probe
-from objectclassification.classification.truncation import check_whole
+from objectclassification.classification.header import ImageInfo, check_whole, probe
 from objectclassification.config import ServerSettings
 from objectclassification.errors import (
     Busy,

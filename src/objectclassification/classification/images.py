@@ -1,4 +1,4 @@
-"""From a picture file to pixels: header check, reduced decoding, thumbnails.
+"""From a picture file to pixels, in a child process: reduced decoding, thumbnails.
 
 Pillow's file classes are used directly, not through ``Image.open``: only the three types we take
 can be reached, and Pillow's process-wide bomb limit, which warns, gives way to a limit that the
@@ -12,14 +12,20 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 
-from objectclassification.errors import MissingExtra, NotAnImage, TooManyPixels, Undecodable
+from objectclassification.classification.header import (
+    MAX_PIXELS,
+    ImageInfo,
+    check_size,
+    opened,
+    read_header,
+)
+from objectclassification.errors import MissingExtra, Undecodable
 
 try:
     from PIL import ExifTags, Image, ImageFile
@@ -29,14 +35,8 @@ try:
 except ImportError as exc:
     raise MissingExtra("classification", "server") from exc
 
-MAX_PIXELS: Final = 50_000_000
-"""Default pixel limit: design, section 7."""
-
 THUMBNAIL_SIDE: Final = 320
 """Pixels of a thumbnail's longer side."""
-
-_PNG: Final = b"\x89PNG\r\n\x1a\n"
-_JPEG: Final = b"\xff\xd8\xff"
 
 # What Pillow's parsers raise on broken input; Pillow's own Image.open catches a list like it.
 _BROKEN: Final = (
@@ -63,38 +63,6 @@ _UPRIGHT: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInfo:
-    """What a picture's header says.
-
-    Attributes:
-        media_type: ``image/png``, ``image/jpeg`` or ``image/webp``.
-        width: pixels as stored, before EXIF orientation.
-        height: pixels as stored, before EXIF orientation.
-    """
-
-    media_type: str
-    width: int
-    height: int
-
-
-def probe(source: Path | bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
-    """Read a picture's header, and nothing after it.
-
-    Args:
-        source: a file, or its bytes.
-        max_pixels: the most pixels (width x height) to accept.
-
-    Raises:
-        NotAnImage: neither PNG, JPEG nor WebP.
-        Undecodable: one of them by its first bytes, but the header is broken.
-        TooManyPixels: over ``max_pixels``.
-        OSError: the file cannot be read.
-    """
-    with _opened(source) as file:
-        return _header(file, max_pixels)
-
-
 def decode(
     source: Path | bytes, *, min_short: int, min_long: int = 0, max_pixels: int = MAX_PIXELS
 ) -> tuple[Image.Image, ImageInfo]:
@@ -107,19 +75,21 @@ def decode(
         source: a file, or its bytes.
         min_short: pixels that the shorter side must keep, if the picture has them.
         min_long: pixels that the longer side must keep, if the picture has them.
-        max_pixels: as for :func:`probe`.
+        max_pixels: as for :func:`.header.probe`.
 
     Returns:
         The picture, and what its header said.
 
     Raises:
-        NotAnImage, Undecodable, TooManyPixels, OSError: as for :func:`probe`; a truncated picture
-            is ``Undecodable``.
+        NotAnImage, Undecodable, TooManyPixels, OSError: as for :func:`.header.probe`; a truncated
+            picture is ``Undecodable``.
     """
-    with _opened(source) as file:
-        info = _header(file, max_pixels)
+    with opened(source) as file:
+        info = read_header(file, max_pixels)
         file.seek(0)
         with _undecodable(info.media_type), _image_file(info.media_type, file) as image:
+            # A second header further on in the file counts here, and did not there.
+            check_size(info.media_type, *image.size, max_pixels)
             scale = max(min_short / min(image.size), min_long / max(image.size))
             # Rounded up: draft() takes the largest reduction that leaves no less than this.
             image.draft(None, (ceil(image.width * scale), ceil(image.height * scale)))
@@ -172,43 +142,11 @@ def to_jpeg(image: Image.Image) -> bytes:
 
 
 @contextmanager
-def _opened(source: Path | bytes) -> Iterator[BinaryIO]:
-    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        yield file
-
-
-@contextmanager
 def _undecodable(media_type: str) -> Iterator[None]:
     try:
         yield
     except _BROKEN as exc:
         raise Undecodable(f"this {media_type} is broken or cut short: {exc}") from exc
-
-
-def _header(file: BinaryIO, max_pixels: int) -> ImageInfo:
-    media_type = _sniff(file.read(12))
-    file.seek(0)
-    with _undecodable(media_type):
-        if media_type == "image/webp":
-            width, height = _webp_size(file.read(30))
-        else:
-            with _image_file(media_type, file) as image:
-                width, height = image.size
-    if width < 1 or height < 1:
-        raise Undecodable(f"this {media_type} says it is {width} x {height} pixels")
-    if width * height > max_pixels:
-        raise TooManyPixels(width=width, height=height, limit=max_pixels)
-    return ImageInfo(media_type, width, height)
-
-
-def _sniff(start: bytes) -> str:
-    if start.startswith(_PNG):
-        return "image/png"
-    if start.startswith(_JPEG):
-        return "image/jpeg"
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "image/webp"
-    raise NotAnImage("not a PNG, JPEG or WebP image")
 
 
 def _image_file(media_type: str, file: BinaryIO) -> ImageFile.ImageFile:
@@ -217,23 +155,3 @@ def _image_file(media_type: str, file: BinaryIO) -> ImageFile.ImageFile:
     if media_type == "image/jpeg":
         return JpegImageFile(file)
     return WebPImageFile(file)
-
-
-def _webp_size(start: bytes) -> tuple[int, int]:
-    """Width and height from a WebP's first 30 bytes (RFC 9649).
-
-    By hand, because Pillow's reader allocates the whole canvas when it opens the file.
-    """
-    kind = start[12:16]
-    if kind == b"VP8X":
-        return (
-            int.from_bytes(start[24:27], "little") + 1,
-            int.from_bytes(start[27:30], "little") + 1,
-        )
-    if kind == b"VP8L":
-        (bits,) = struct.unpack("<I", start[21:25])
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    if kind == b"VP8 ":
-        width, height = struct.unpack("<HH", start[26:30])
-        return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("no VP8 chunk")

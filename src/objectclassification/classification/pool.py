@@ -23,7 +23,7 @@ from objectclassification.classification.frames import (
     Setup,
     frame,
 )
-from objectclassification.classification.images import MAX_PIXELS
+from objectclassification.classification.header import MAX_PIXELS
 from objectclassification.classification.outcome import Outcome
 from objectclassification.errors import ChildDied, ObjectClassificationError
 
