@@ -20,10 +20,15 @@ def register(app: typer.Typer) -> None:
 
 
 def backup(
-    to: Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar.")],
+    to: Annotated[
+        Path, typer.Argument(metavar="TO", help="A folder, or a file that ends in .tar.")
+    ],
     data: Data = None,
 ) -> None:
-    """Copy database and pictures, also while the server runs; again brings only what is new."""
+    """Copy database and pictures, also while the server runs.
+
+    Into the same place again, it brings only what is new.
+    """
     from objectclassification.config import load_server
     from objectclassification.store.backup import back_up
 
@@ -40,10 +45,15 @@ def backup(
 
 
 def restore(
-    backup: Annotated[Path, typer.Argument(help="What `backup` made.")],
-    data: Annotated[Path, typer.Option(help="The new data folder: empty, or not there yet.")],
+    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `backup` made.")],
+    data: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="The new data folder: empty, or not there yet.")
+    ],
 ) -> None:
-    """Make a data folder out of a backup; every picture's bytes are checked."""
+    """Make a data folder out of a backup.
+
+    Every picture's bytes are checked.
+    """
     from objectclassification.store.restore import restore
 
     with _progress() as progress:

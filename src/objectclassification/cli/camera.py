@@ -26,58 +26,78 @@ def register(app: typer.Typer) -> None:
 
 def camera(
     url: Annotated[
-        str | None, typer.Argument(help="The server's address; by default the known one.")
+        str | None,
+        typer.Argument(
+            metavar="URL", help="The server's address; by default the one that login stored."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What the hub knows the camera by.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the hub knows the camera by.")
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
-            help="Index (0), device, rtsp://, http://, exec:COMMAND, file or folder.",
-            show_default="0",
+            metavar="SOURCE",
+            help="Index, device, rtsp://, http://, exec:COMMAND, file or folder; by default 0.",
         ),
     ] = None,
     group: Annotated[
-        list[str] | None, typer.Option(help="Answers to @GROUP; may be given more than once.")
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="Answers to @GROUP; may be given more than once."),
     ] = None,
     path: Annotated[
         Path | None,
         typer.Option(
-            help="Where each picture is saved: .jpg, .png or .webp.",
-            show_default="opencv_frame_0.jpg",
+            metavar="FILE",
+            help="Where each picture is saved, .jpg, .png or .webp; by default opencv_frame_0.jpg.",
         ),
     ] = None,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="For example 1280x720.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="The picture's size; by default 1280x720 of a device."),
+    ] = None,
     rotate: Annotated[
-        int | None, typer.Option(metavar="0|90|180|270", help="Degrees clockwise.")
+        int | None, typer.Option(metavar="0|90|180|270", help="Degrees clockwise; by default 0.")
     ] = None,
     warmup: Annotated[
         str | None,
-        typer.Option(metavar="S|auto", help="After opening; by default 2 s for a device."),
+        typer.Option(
+            metavar="S|auto", help="Seconds to warm up after opening; by default 2 for a device."
+        ),
     ] = None,
     latency_ms: Annotated[
-        float | None, typer.Option(help="From exposure to arrival; by default 100 (stream).")
+        float | None,
+        typer.Option(metavar="MS", help="From exposure to arrival; by default 100 for a stream."),
     ] = None,
     keep_warm: Annotated[
         float | None,
-        typer.Option(metavar="S", help="Stay open so long after a picture.", show_default="300"),
+        typer.Option(metavar="S", help="Seconds to stay open after a picture; by default 300."),
     ] = None,
     warm: Annotated[bool, typer.Option("--warm", help="Stay open always.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Close after each picture.")] = False,
     config: Annotated[
-        Path | None, typer.Option(help="cameras.toml: several cameras, instead of --name ….")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="cameras.toml: several cameras, instead of --name and the others."
+        ),
     ] = None,
     spool: Annotated[
-        Path | None, typer.Option(help="Folder of the pictures that are not uploaded yet.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where pictures wait for their upload; by default your own."
+        ),
     ] = None,
     spool_max: Annotated[
-        int, typer.Option(metavar="MiB", min=1, help="The most that these pictures may take.")
+        int, typer.Option(metavar="MiB", min=1, help="The most that they may take there.")
     ] = 1024,
     once: Annotated[
         bool, typer.Option("--once", help="Take and deliver what is due, or one picture; exit.")
     ] = False,
     token_file: TokenFile = None,
     ca: Ca = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[
+        str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
+    ] = "info",
 ) -> None:
     """Serve a camera: take a picture for each snap, and upload it."""
     from objectclassification.cli import logs

@@ -53,26 +53,43 @@ def register(app: typer.Typer) -> None:
 
 def capture(
     url: Annotated[
-        str | None, typer.Argument(help="Server for --upload; by default the known one.")
+        str | None,
+        typer.Argument(
+            metavar="URL", help="Server for --upload; by default the one that login stored."
+        ),
     ] = None,
     source: Annotated[
-        str, typer.Option(help="Index, device, rtsp://, http://, exec:COMMAND, file or folder.")
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            help="Index, device, rtsp://, http://, exec:COMMAND, file or folder.",
+        ),
     ] = "0",
-    path: Annotated[Path, typer.Option(help="Where to save it: .png, .jpg or .webp.")] = Path(
-        "opencv_frame_0.png"
-    ),
+    path: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to save it: .png, .jpg or .webp.")
+    ] = Path("opencv_frame_0.png"),
     upload: Annotated[bool, typer.Option("--upload", help="PUT the picture to the API.")] = False,
-    snippet: Annotated[int, typer.Option(min=1, help="The slot to PUT it to.")] = 1,
-    size: Annotated[str | None, typer.Option(metavar="WxH", help="For example 1280x720.")] = None,
+    snippet: Annotated[int, typer.Option(metavar="N", min=1, help="The slot to PUT it to.")] = 1,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="The picture's size; by default 1280x720 of a device."),
+    ] = None,
     rotate: Annotated[Rotate, typer.Option(help="Degrees clockwise.")] = Rotate.NONE,
     warmup: Annotated[
         str | None,
-        typer.Option(metavar="S|auto", help="After opening; by default 2 s for a device."),
+        typer.Option(
+            metavar="S|auto", help="Seconds to warm up after opening; by default 2 for a device."
+        ),
     ] = None,
     latency_ms: Annotated[
-        float | None, typer.Option(min=0, help="From exposure to arrival; by default 100 (stream).")
+        float | None,
+        typer.Option(
+            metavar="MS", min=0, help="From exposure to arrival; by default 100 for a stream."
+        ),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds it may take.")] = 15.0,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=0.1, help="Seconds it may take.")
+    ] = 15.0,
     token_file: options.TokenFile = None,
     ca: options.Ca = None,
     as_json: options.AsJson = False,

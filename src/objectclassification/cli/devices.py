@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def devices(as_json: options.AsJson = False) -> None:
-    """List this machine's cameras, and what to give as --source for each."""
+    """List this machine's cameras, with the --source of each."""
     from objectclassification.capture.devices import list_devices
     from objectclassification.cli import logs
 

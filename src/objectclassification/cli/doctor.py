@@ -41,7 +41,7 @@ def doctor(
     token_file: TokenFile = None,
     ca: Ca = None,
 ) -> None:
-    """Look at everything that can be wrong here, and say in one line each what to do."""
+    """Look at all that can be wrong, and say what to do."""
     from objectclassification.cli import logs
 
     logs.configure("error")

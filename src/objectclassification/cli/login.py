@@ -17,11 +17,18 @@ def register(app: typer.Typer) -> None:
 
 
 def login(
-    url: Annotated[str, typer.Argument(help="The server's address, with or without ?token=…")],
-    token_file: Annotated[Path | None, typer.Option(help="File that holds the token.")] = None,
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The server's address, with or without ?token=…")
+    ],
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File that holds the token.")
+    ] = None,
     ca: Ca = None,
 ) -> None:
-    """Store a server and its token for this account; asks for the token when it is not given."""
+    """Store a server and its token for this account.
+
+    It asks for the token when it is not given.
+    """
     from objectclassification.client.http import Http
     from objectclassification.config import Connection, find_connection, remember, split_token
     from objectclassification.errors import ConfigurationError, Forbidden, NotFound

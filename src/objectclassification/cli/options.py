@@ -9,18 +9,26 @@ import typer
 
 Server = Annotated[
     str | None,
-    typer.Option(help="Address of the server; found by itself on the server's own machine."),
+    typer.Option(
+        metavar="URL", help="Address of the server; found by itself on the server's own machine."
+    ),
 ]
 TokenFile = Annotated[
-    Path | None, typer.Option(help="File that holds the token, instead of the one login stored.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="File that holds the token, instead of the one login stored."
+    ),
 ]
 Ca = Annotated[
-    Path | None, typer.Option(help="Certificate authority of a private certificate, in PEM.")
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate authority of a private certificate, in PEM."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Data = Annotated[
-    Path | None, typer.Option(help="The server's data folder; this account's own by default.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="The server's data folder; this account's own by default."),
 ]
 Config = Annotated[
-    Path | None, typer.Option(help="The server's TOML file, as `serve --config` has it.")
+    Path | None,
+    typer.Option(metavar="FILE", help="The server's TOML file, as `serve --config` has it."),
 ]

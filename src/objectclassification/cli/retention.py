@@ -27,7 +27,10 @@ def retention(
     data: Data = None,
     config: Config = None,
 ) -> None:
-    """Delete now what the keep_* settings let go; the server does it every hour by itself."""
+    """Delete now what the keep_* settings let go.
+
+    The server does it every hour by itself.
+    """
     from objectclassification.cli import logs
     from objectclassification.config import load_server
     from objectclassification.store.retention import Policy

@@ -21,14 +21,26 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="TCP port; 0 takes a free one.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of database and pictures.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with more settings.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to listen; by default 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", help="TCP port, by default 8000; 0 takes a free one."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Of database and pictures; by default your own."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file with more settings.")
+    ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="No tokens; loopback only.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[
+        str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
+    ] = "info",
 ) -> None:
-    """Run the server: hub, API and classification on one port (127.0.0.1:8000)."""
+    """Run the server: hub, API, page and classification on one port."""
     from objectclassification.cli import logs
     from objectclassification.config import load_server
 

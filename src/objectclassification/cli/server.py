@@ -20,17 +20,20 @@ def register(app: typer.Typer) -> None:
 
 
 def server(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="TCP port; 0 takes a free one.")
     ] = _DEFAULT_PORT,
     tokens: Annotated[
-        Path | None, typer.Option(help="TOML file of token hashes; the first start makes it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML file of token hashes; the first start makes it."),
     ] = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="No tokens; loopback only.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[
+        str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
+    ] = "info",
 ) -> None:
-    """Run the hub alone: it keeps no pictures, and shots end at captured."""
+    """Run the hub alone. It keeps no pictures, and shots end at `captured`."""
     from objectclassification.auth import Tokens
     from objectclassification.cli import logs
     from objectclassification.config import default_data

@@ -42,9 +42,15 @@ def register(app: typer.Typer) -> None:
 
 
 def install_server(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="TCP port.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with more settings.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to listen; by default 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="TCP port; by default 8000.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file with more settings.")
+    ] = None,
 ) -> None:
     """Install the server (socket.service)."""
     from objectclassification.config import load_server, read_toml
@@ -64,30 +70,49 @@ def install_server(
 
 
 def install_hub(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="TCP port.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where to listen; by default 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=1, max=65535, help="TCP port; by default 8765."),
+    ] = None,
 ) -> None:
-    """Install the hub alone (socket.service, too: a machine runs one or the other)."""
+    """Install the hub alone (socket.service, too).
+
+    A machine runs the server or the hub alone.
+    """
     words = ["server", "--tokens", "%S/objectclassification/hub-tokens.toml"]
     _explain(_write(_SERVER_UNIT, [*words, *_listen(host, port)], [], []))
 
 
 def install_camera(
     url: Annotated[
-        str | None, typer.Argument(help="The server's address; by default the known one.")
+        str | None,
+        typer.Argument(
+            metavar="URL", help="The server's address; by default the one that login stored."
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="What the hub knows the camera by.")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the hub knows the camera by.")
+    ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Index, device, address, file or folder.", show_default="0"),
+        typer.Option(
+            metavar="SOURCE", help="Index, device, address, file or folder; by default 0."
+        ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="cameras.toml: several cameras, or more settings.")
+        Path | None,
+        typer.Option(metavar="FILE", help="cameras.toml: several cameras, or more settings."),
     ] = None,
     token_file: options.TokenFile = None,
     ca: options.Ca = None,
 ) -> None:
-    """Install the camera program (camera.service), with the token that login stored."""
+    """Install the camera program (camera.service).
+
+    It gets the token that login stored.
+    """
     from objectclassification.config import find_connection, write_secret
     from objectclassification.errors import ConfigurationError
 

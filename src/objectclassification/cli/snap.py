@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def snap(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Cameras and @groups.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="NAME|@GROUP", help="Cameras and groups.", show_default=False),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every camera that is connected.")] = False,
     until: Annotated[
@@ -37,12 +38,18 @@ def snap(
     ] = "classified",
     context: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE to store with the snap; may be given more than once."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="To store with the snap; may be given more than once.",
+        ),
     ] = None,
     deadline: Annotated[
-        float, typer.Option(min=0.001, max=86_400, help="Seconds after which the snap ends.")
+        float,
+        typer.Option(metavar="S", min=0.001, max=86_400, help="Seconds after which the snap ends."),
     ] = 10.0,
-    out: Annotated[Path | None, typer.Option(help="Folder to save the pictures in.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where to save the pictures.")
+    ] = None,
     json: AsJson = False,
     server: Server = None,
     token_file: TokenFile = None,

@@ -21,16 +21,22 @@ def register(app: typer.Typer) -> None:
 
 def add(
     camera: Annotated[
-        list[str] | None, typer.Option(help="For this camera; may be given more than once.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="For this camera; may be given more than once."),
     ] = None,
-    role: Annotated[str | None, typer.Option(help="viewer, operator or admin.")] = None,
-    name: Annotated[str, typer.Option(help="What to call it in the list.")] = "",
+    role: Annotated[
+        str | None, typer.Option(metavar="ROLE", help="viewer, operator or admin.")
+    ] = None,
+    name: Annotated[str, typer.Option(metavar="TEXT", help="What to call it in the list.")] = "",
     json: AsJson = False,
     server: Server = None,
     token_file: TokenFile = None,
     ca: Ca = None,
 ) -> None:
-    """Make a token, for a camera (--camera NAME) or a person or script (--role ROLE)."""
+    """Make a token.
+
+    For a camera with --camera NAME, for a person or a script with --role ROLE.
+    """
     from objectclassification.auth import parse_role
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection

@@ -16,13 +16,13 @@ def register(app: typer.Typer) -> None:
 
 def wait(
     timeout: Annotated[
-        float | None, typer.Option(min=0.0, help="Give up after so many seconds.")
+        float | None, typer.Option(metavar="S", min=0, help="Give up after so many seconds.")
     ] = None,
     server: options.Server = None,
     token_file: options.TokenFile = None,
     ca: options.Ca = None,
 ) -> None:
-    """Wait for a snap: exit 0 when one comes, 75 when the time is over."""
+    """Wait for a snap; exit 0 when one comes, 75 when time is over."""
     from objectclassification.cli import logs
     from objectclassification.client.client import Client
     from objectclassification.config import find_connection
