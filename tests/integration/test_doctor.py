@@ -199,11 +199,11 @@ class TestFiles:
         os.utime(old, (long_ago, long_ago))
         check = checks(data)["files"]
         assert check.status == "warn"
-        assert check.found.startswith("1 files (0.0 MB) of no picture")
+        assert check.found.startswith("1 file without a picture (0.0 MB)")
         assert "--repair" in check.todo
         assert old.exists()
         repaired = checks(data, repair=True)
-        assert repaired["repair"].found.startswith("1 files of no picture deleted")
+        assert repaired["repair"].found.startswith("1 file without a picture deleted")
         assert (old.exists(), young.exists()) == (False, True)
         assert repaired["files"].status == "ok"
 
@@ -216,11 +216,11 @@ class TestFiles:
             place(data / "blobs", key).unlink()
         check = checks(data)["files"]
         assert check.status == "fail"
-        assert check.found.startswith("2 pictures' files are gone")
+        assert check.found.startswith("2 pictures without a file")
         assert checks(data, repair=True)["files"] == Check(
             "files",
             "ok",
-            "every picture has its file; 2 pictures are known to have lost theirs",
+            "every picture has its file; 2 more lost theirs, which is noted",
         )
         states = dict(raw.execute("SELECT id, state || coalesce(error, '') FROM jobs"))
         assert states == {
@@ -260,7 +260,7 @@ class TestFiles:
         raw.close()
         place(server.data / "blobs", key).unlink()
         found = checks(server.data, repair=True)
-        assert found["repair"].found.endswith("1 lost pictures noted")
+        assert found["repair"].found.endswith("1 lost picture noted")
         with Served(server.data) as fresh:
             receipt = fresh.call("GET", f"/api/snaps/{asked.json()['snap']}").json()
             assert (receipt["done"], receipt["failed"]) == (True, 1)
@@ -271,7 +271,7 @@ def test_a_repair_says_what_it_did(data: Path) -> None:
     done = doctor(data, "--repair")
     assert (done.returncode, done.stderr) == (0, "")
     lines = {line.split()[1]: line for line in done.stdout.splitlines()}
-    assert "0 files of no picture deleted" in lines["repair"]
+    assert "0 files without a picture deleted" in lines["repair"]
     assert "server" not in lines  # it had to be stopped
 
 

@@ -33,7 +33,7 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="Delete files of no picture, note pictures without one; stop the server first.",
+            help="Delete files without a picture, note pictures without one; stop the server first.",
         ),
     ] = False,
     json: AsJson = False,
@@ -69,7 +69,11 @@ def _checks(data: Path | None, config: Path | None, repair: bool) -> Iterator[Ch
     except ConfigurationError as exc:
         yield Check("settings", "fail", exc.detail, "correct the name or the value")
         return
-    yield Check("settings", "ok", f"from {config}" if config else "defaults and environment")
+    yield Check(
+        "settings",
+        "ok",
+        f"{config}, and the environment" if config else "the defaults, and the environment",
+    )
     if find_spec("sqlalchemy") is None:
         yield Check("data", "ok", "the extra 'server' is not installed: a camera's machine")
         return

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sized
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -51,7 +51,7 @@ def model(path: Path | None) -> Check:
         loaded = Classifier(path)
     except ModelError as exc:
         return Check("model", "fail", exc.detail, "leave the setting `model` out, or reinstall")
-    return Check("model", "ok", f"{loaded.model_id}, sha256 {loaded.model_sha256}")
+    return Check("model", "ok", f"{loaded.model_id} loads, sha256 {loaded.model_sha256[:12]}…")
 
 
 def permissions(data: Path) -> Check:
@@ -66,13 +66,13 @@ def permissions(data: Path) -> Check:
         return Check("data", "fail", f"{', '.join(strangers)} in {data} are another's", todo)
     if about.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Check("data", "warn", f"other accounts may look into {data}", f"chmod 700 {data}")
-    return Check("data", "ok", str(data))
+    return Check("data", "ok", f"only its owner may look into {data.absolute()}")
 
 
 def disk(data: Path, floor_bytes: int) -> Check:
     """Whether there is room above the floor, below which no picture is taken in."""
     free = shutil.disk_usage(data).free
-    found = f"{free / 1e9:.1f} GB free, and {floor_bytes / 1e9:.1f} GB must stay so"
+    found = f"{free / 1e9:.1f} GB free; below {floor_bytes / 1e9:.1f} GB no picture is taken in"
     todo = "make room, or let pictures go: keep_days, keep_pictures, keep_bytes"
     if free < floor_bytes:
         return Check("disk", "fail", found, todo)
@@ -94,7 +94,7 @@ def database(data: Path) -> Check:
         return Check("database", "fail", exc.detail)
     except StoreError as exc:
         return Check("database", "fail", exc.detail, "look at the disk, or restore a backup")
-    return Check("database", "ok", f"{file.stat().st_size / 1e6:.1f} MB, sound")
+    return Check("database", "ok", f"sound, {file.stat().st_size / 1e6:.1f} MB")
 
 
 def newest_row(data: Path) -> Check:
@@ -109,9 +109,12 @@ def newest_row(data: Path) -> Check:
         when = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
         todo = "set the clock: `timedatectl set-ntp true`"
         return Check(
-            "newest row", "fail", f"it is of {when}, which the clock has not reached", todo
+            "newest row",
+            "fail",
+            f"it says {when}, and the clock is not there yet: was it set back?",
+            todo,
         )
-    return Check("newest row", "ok", "none is of a time to come")
+    return Check("newest row", "ok", "not ahead of the clock")
 
 
 def files(data: Path) -> Check:
@@ -121,16 +124,14 @@ def files(data: Path) -> Check:
     except StoreError as exc:
         return Check("files", "fail", exc.detail, "look at the disk, or restore a backup")
     todo = "stop the server and run `objectclassification doctor --repair`"
-    orphans = (
-        f"{len(found.orphans)} files ({sum(found.orphans.values()) / 1e6:.1f} MB) of no picture"
-    )
+    orphans = f"{_count(found.orphans, 'file')} without a picture ({_megabytes(found.orphans)})"
     if found.lost:
         return Check(
-            "files", "fail", f"{len(found.lost)} pictures' files are gone; {orphans}", todo
+            "files", "fail", f"{_count(found.lost, 'picture')} without a file; {orphans}", todo
         )
     if found.orphans:
         return Check("files", "warn", orphans, todo)
-    known = f"; {found.noted} pictures are known to have lost theirs" if found.noted else ""
+    known = f"; {found.noted} more lost theirs, which is noted" if found.noted else ""
     return Check("files", "ok", f"every picture has its file{known}")
 
 
@@ -148,9 +149,17 @@ def mend(data: Path) -> Check:
     return Check(
         "repair",
         "ok",
-        f"{len(done.orphans)} files of no picture deleted "
-        f"({sum(done.orphans.values()) / 1e6:.1f} MB), {len(done.lost)} lost pictures noted",
+        f"{_count(done.orphans, 'file')} without a picture deleted "
+        f"({_megabytes(done.orphans)}), {_count(done.lost, 'lost picture')} noted",
     )
+
+
+def _count(things: Sized, what: str) -> str:
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
+
+
+def _megabytes(sizes: Mapping[Path, int]) -> str:
+    return f"{sum(sizes.values()) / 1e6:.1f} MB"
 
 
 def _hidden(data: Path) -> bool:
