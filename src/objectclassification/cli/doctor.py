@@ -33,7 +33,7 @@ def doctor(
         bool,
         typer.Option(
             "--repair",
-            help="Delete files without a picture, note pictures without one; stop the server first.",
+            help="Delete files of no picture, note pictures without one; stop the server first.",
         ),
     ] = False,
     json: AsJson = False,
