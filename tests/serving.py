@@ -23,7 +23,7 @@ from objectclassification.api.parts import Parts
 from objectclassification.api.serving import HttpServer, bind
 from objectclassification.bootstrap import System, running
 from objectclassification.config import ServerSettings
-from objectclassification.hub.connection import uvicorn_protocol
+from objectclassification.hub.upgraded import uvicorn_protocol
 from objectclassification.messages import (
     CameraOffer,
     ClientMessage,

@@ -14,10 +14,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from objectclassification.auth import Identity, Tokens
-from objectclassification.hub.connection import uvicorn_protocol
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.recorder import MemoryRecorder
 from objectclassification.hub.runner import HubRunner
+from objectclassification.hub.upgraded import uvicorn_protocol
 from objectclassification.messages import SnapOrder, Welcome
 from tests.integration.hub_fixtures import WITHIN_S, camera, hear, tokens
 

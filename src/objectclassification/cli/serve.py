@@ -54,8 +54,8 @@ async def _serve(settings: ServerSettings) -> None:
     from objectclassification.bootstrap import running
     from objectclassification.cli.supervised import new_notifier, show_cameras
     from objectclassification.config import forget_local, remember_local
-    from objectclassification.hub.connection import uvicorn_protocol
     from objectclassification.hub.limits import raise_file_limit
+    from objectclassification.hub.upgraded import uvicorn_protocol
 
     raise_file_limit()
     notifier = new_notifier()

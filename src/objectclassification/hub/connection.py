@@ -4,17 +4,15 @@ RFC 6455 (parsing, handshake, masking, close) is in ``websockets``; sessions and
 hub. There is no task, no queue and no timer for each connection: the runner has one of each.
 
 The same class serves in two ways: under ``loop.create_server`` for the hub alone, and, through
-:func:`uvicorn_protocol`, as what uvicorn hands an upgraded request to.
+:mod:`.upgraded`, as what uvicorn hands an upgraded request to.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from websockets.frames import CloseCode, Frame, Opcode
@@ -24,15 +22,13 @@ from websockets.server import ServerProtocol
 
 from objectclassification.auth import Identity
 from objectclassification.errors import Unauthorized
-from objectclassification.hub.address import is_own_name
-from objectclassification.hub.effects import CLOSE_RESTART
+from objectclassification.hub.handshake import refusal, token_of
 from objectclassification.hub.remote import host_of
 from objectclassification.messages import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from objectclassification.hub.runner import HubRunner
 
-PATHS = frozenset({"/", "/ws"})
 LOW_WATER_BYTES = 65_536
 """Above this many unsent bytes a connection is slow: states of shots replace each other."""
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -264,14 +260,16 @@ class Connection(asyncio.Protocol):
         if forwarded:
             self._client = self._runner.proxies.client(self.peer, forwarded)
         identity: Identity | None = None
-        refusal = self._refusal(request)
-        if refusal is None:
+        refused = refusal(request, without_tokens=self._runner.tokens.open)
+        if refused is None and self._runner.is_stopping:
+            refused = (HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
+        if refused is None:
             try:
-                identity = self._runner.tokens.authenticate(_token(request))
+                identity = self._runner.tokens.authenticate(token_of(request))
             except Unauthorized as exc:
-                refusal = (HTTPStatus.UNAUTHORIZED, exc.detail)
-        if refusal is not None:
-            status, detail = refusal
+                refused = (HTTPStatus.UNAUTHORIZED, exc.detail)
+        if refused is not None:
+            status, detail = refused
             response = self._wire.reject(status, f"{detail}\n")
             if status is HTTPStatus.UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = "Bearer"
@@ -288,24 +286,6 @@ class Connection(asyncio.Protocol):
         if identity is not None and self._wire.state is OPEN:
             self.is_open = True
             self._runner.opened(self, identity)
-
-    def _refusal(self, request: Request) -> tuple[HTTPStatus, str] | None:
-        try:
-            path = urlsplit(request.path).path
-        except ValueError:
-            return HTTPStatus.BAD_REQUEST, "the request's path cannot be read"
-        if path not in PATHS:
-            return HTTPStatus.NOT_FOUND, "the hub is at / and /ws"
-        hosts = [host.lower() for host in request.headers.get_all("Host")]
-        # Without tokens the name in Host is what keeps another site's page out (DNS rebinding).
-        if self._runner.tokens.open and not all(is_own_name(host) for host in hosts):
-            return HTTPStatus.FORBIDDEN, "without tokens only this machine's own names are served"
-        for origin in request.headers.get_all("Origin"):
-            if [_authority(origin)] != hosts:
-                return HTTPStatus.FORBIDDEN, "a page of another origin may not connect"
-        if self._runner.is_stopping:
-            return HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping"
-        return None
 
     def _pump(self) -> None:
         """Sends what ``ServerProtocol`` wants sent."""
@@ -334,58 +314,3 @@ class Connection(asyncio.Protocol):
                 self._transport.write_eof()
         else:
             self._transport.close()
-
-
-class _UvicornConnection(Connection):
-    """A connection that uvicorn's HTTP protocol made out of an upgraded request."""
-
-    __slots__ = ("_among",)
-
-    def __init__(
-        self,
-        runner: HubRunner,
-        *,
-        config: object,
-        server_state: Any,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(runner)
-        self._among: set[Any] = server_state.connections
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Joins the connections that uvicorn waits for when it stops."""
-        self._among.add(self)
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leaves them."""
-        self._among.discard(self)
-        super().connection_lost(exc)
-
-    def shutdown(self) -> None:
-        """Called by uvicorn when it stops."""
-        self.close(CLOSE_RESTART, "the server is stopping")
-
-
-def uvicorn_protocol(runner: HubRunner) -> type[asyncio.Protocol]:
-    """Returns what ``uvicorn.Config(ws=…)`` takes: a factory of connections to this runner."""
-    # uvicorn only ever calls it; its annotation asks for a type.
-    return cast(type[asyncio.Protocol], partial(_UvicornConnection, runner))
-
-
-def _authority(origin: str) -> str | None:
-    try:
-        return urlsplit(origin.lower()).netloc
-    except ValueError:  # such as http://[
-        return None
-
-
-def _token(request: Request) -> str | None:
-    """The token from ``Authorization: Bearer``, or else from ``?token=``."""
-    for value in request.headers.get_all("Authorization"):
-        scheme, _, token = value.partition(" ")
-        if scheme.lower() == "bearer":
-            return token.strip()
-    found = parse_qs(urlsplit(request.path).query).get("token")
-    return found[0] if found else None

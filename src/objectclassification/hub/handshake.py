@@ -1,0 +1,52 @@
+"""What a client's opening handshake must bring with it, beside RFC 6455."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.http11 import Request
+
+from objectclassification.hub.address import is_own_name
+
+PATHS = frozenset({"/", "/ws"})
+
+
+def refusal(request: Request, *, without_tokens: bool) -> tuple[HTTPStatus, str] | None:
+    """Returns why a handshake is refused, whoever it is from; None if it is not.
+
+    Args:
+        request: the handshake.
+        without_tokens: everyone is let in, on this machine only.
+    """
+    try:
+        path = urlsplit(request.path).path
+    except ValueError:
+        return HTTPStatus.BAD_REQUEST, "the request's path cannot be read"
+    if path not in PATHS:
+        return HTTPStatus.NOT_FOUND, "the hub is at / and /ws"
+    hosts = [host.lower() for host in request.headers.get_all("Host")]
+    # Without tokens the name in Host is what keeps another site's page out (DNS rebinding).
+    if without_tokens and not all(is_own_name(host) for host in hosts):
+        return HTTPStatus.FORBIDDEN, "without tokens only this machine's own names are served"
+    for origin in request.headers.get_all("Origin"):
+        if [_authority(origin)] != hosts:
+            return HTTPStatus.FORBIDDEN, "a page of another origin may not connect"
+    return None
+
+
+def token_of(request: Request) -> str | None:
+    """The token from ``Authorization: Bearer``, or else from ``?token=``."""
+    for value in request.headers.get_all("Authorization"):
+        scheme, _, token = value.partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip()
+    found = parse_qs(urlsplit(request.path).query).get("token")
+    return found[0] if found else None
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin.lower()).netloc
+    except ValueError:  # such as http://[
+        return None
