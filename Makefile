@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# One test boots a machine: what takes two minutes does not hang.
+PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash check bench format models clean
+.PHONY: help run test test-systemd test-device test-crash soak check bench format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,14 +22,18 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
 	@sh tools/install_debian.sh tools/debian-packages-systemd.txt
-	@$(BIN)/python -m pytest -m systemd tests/e2e/test_systemd.py
+	@$(BIN)/python -m pytest $(PATIENT) -m systemd tests/e2e/test_systemd.py
 
 test-device: $(VENV)/.dev ## Pictures from a real /dev/video0, on a machine that qemu emulates; needs root
 	@sh tools/install_debian.sh tools/debian-packages-device.txt
-	@$(BIN)/python -m pytest -m device tests/e2e/test_device.py
+	@$(BIN)/python -m pytest $(PATIENT) -m device tests/e2e/test_device.py
 
 test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child and camera program
-	@$(BIN)/python -m pytest -s -m crash tests/e2e/test_crash.py
+	@$(BIN)/python -m pytest $(PATIENT) -s -m crash tests/e2e/test_crash.py
+
+SOAK_MINUTES ?= 60
+soak: $(VENV)/.dev ## SOAK_MINUTES=60 of snaps with a kill -9 each, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)
 
 check: $(VENV)/.dev ## Lint and types
 	@$(BIN)/ruff check .

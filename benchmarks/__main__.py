@@ -6,11 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from benchmarks import decode_classify, machine, puts, whole_path
-from benchmarks.environments import ROOT
+from benchmarks.page import replace_section
 from benchmarks.table import Row, format_table
-
-PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
 
 def main() -> None:
@@ -41,16 +38,7 @@ def main() -> None:
         )
     )
     print(page)
-    _write(page)
-
-
-def _write(page: str) -> None:
-    text = PAGE.read_text()
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise SystemExit(f"{PAGE} has lost its markers {BEGIN} and {END}")
-    PAGE.write_text(f"{head}{BEGIN}\n\n{page}\n\n{END}{tail}")
+    replace_section("benchmarks", page)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,17 @@ mkdir -p "$1"
 folder=$(realpath "$1")
 init=$2
 
-if [ ! -d "$folder/kernel" ]; then
+fetch() {
     package=$(apt-cache depends linux-image-amd64 | awk '$1 == "Depends:" { print $2; exit }')
-    [ -n "$package" ] || { echo "apt knows no kernel: apt-get update" >&2; exit 1; }
+    [ -n "$package" ] && apt-get -qq -o APT::Sandbox::User=root download "$package"
+}
+
+if [ ! -d "$folder/kernel" ]; then
     rm -rf "$folder/download" "$folder/kernel.new"
     mkdir "$folder/download"
-    (cd "$folder/download" && apt-get -qq -o APT::Sandbox::User=root download "$package")
+    cd "$folder/download"
+    fetch || { apt-get -qq update && fetch; } # apt's lists may be older than what the mirror has
+    cd - >/dev/null
     dpkg-deb -x "$folder/download/$package"_*.deb "$folder/kernel.new"
     rm -rf "$folder/download"
     busybox depmod -b "$folder/kernel.new" "$(basename "$folder"/kernel.new/lib/modules/*)"

@@ -25,7 +25,8 @@ if [ ! -d "$root" ]; then
         'Created-By: Packages' "Release: $VERSION_CODENAME" 'Component: main' | head -n 1)
     [ -n "$mirror" ] || { echo "apt knows no source of $VERSION_CODENAME: apt-get update" >&2; exit 1; }
     rm -rf "$root.new"
-    debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3,python3-venv \
+    # In a mount namespace: what it mounts inside is gone with it, also when it is killed.
+    unshare --mount debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,python3,python3-venv \
         "$VERSION_CODENAME" "$root.new" "$mirror"
     rm -rf "$root.new"/var/cache/apt/archives/*.deb
     chroot "$root.new" useradd --create-home --key HOME_MODE=0700 pi
