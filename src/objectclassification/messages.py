@@ -71,7 +71,7 @@ class Hello(_Base, frozen=True, tag="hello"):
     Attributes:
         role: what the client wants to be.
         instance: the client's own id; the same one again replaces its old connection.
-        version: of this package.
+        version: the release of this package whose protocol it speaks; empty if it does not say.
         agent: what the client runs on.
         cameras: what a camera serves.
     """

@@ -7,8 +7,10 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from objectclassification.auth import Identity
-from objectclassification.client.link import Link
+from objectclassification.client.link import Link, WrongRelease
 from objectclassification.client.reports import Reports
 from objectclassification.errors import DiskFull
 from objectclassification.hub.recorder import MemoryRecorder
@@ -91,6 +93,21 @@ async def test_a_hub_that_cannot_welcome_us_now_is_asked_again() -> None:
         async with Link(address, hello, token=token("admin")) as link:
             assert isinstance(await link.receive(), Welcome)
     assert not recorder.full
+
+
+@pytest.mark.parametrize(
+    ("version", "todo"), [("99.0.0", "update the server"), ("0.0.1", "update it here")]
+)
+async def test_a_release_that_the_hub_does_not_take(version: str, todo: str) -> None:
+    cameras = (CameraOffer(name="door"),)
+    hello = Hello(role="camera", instance="pi", version=version, cameras=cameras)
+    async with serving() as hub, asyncio.timeout(WITHIN_S):
+        address = f"http://127.0.0.1:{hub.port}"
+        async with Link(address, hello, token=token("admin"), patience_s=0) as link:
+            with pytest.raises(WrongRelease, match=todo) as caught:
+                await link.receive()
+    assert caught.value.exit_code == 78
+    assert caught.value.retryable  # a patient program tries on: the server may be updated
 
 
 async def test_what_was_said_to_nobody_is_said_after_the_welcome() -> None:

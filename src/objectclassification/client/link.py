@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from objectclassification.config import split_token
 from objectclassification.errors import (
+    EXIT_CONFIGURATION,
     BadMessage,
     ConfigurationError,
     Conflict,
@@ -54,6 +55,16 @@ def websocket_url(url: str) -> str:
     """
     plain, _ = split_token(url)
     return f"ws{plain.removeprefix('http')}/ws"
+
+
+class WrongRelease(ServerUnreachable):
+    """The hub does not take this program's release; ``code`` on the wire: too_old or too_new.
+
+    It may after the next update of the server, so whoever is patient tries on.
+    """
+
+    code = "wrong_release"
+    exit_code = EXIT_CONFIGURATION
 
 
 class Link:
@@ -120,7 +131,8 @@ class Link:
             Unauthorized: the token is unknown or was revoked.
             Forbidden: the token was not made for this.
             Conflict: another program serves one of the cameras, or has taken this one's place.
-            ServerUnreachable: no welcome for longer than ``patience_s``.
+            WrongRelease: the hub did not take this release for longer than ``patience_s``.
+            ServerUnreachable: no welcome for that long, for another reason.
         """
         while True:
             if self._socket is None:
@@ -207,10 +219,13 @@ class Link:
         self._failures = min(self._failures + 1, 10)
         if self._patience_s is not None and self._alone_since is not None:
             left_s = self._alone_since + self._patience_s - asyncio.get_running_loop().time()
+            if left_s <= 0 and isinstance(exc, WrongRelease):
+                raise exc
             if left_s <= 0:
                 raise ServerUnreachable(f"{self.url} does not answer: {why}", url=self.url) from exc
             pause_s = min(pause_s, left_s)
-        _log.info("not connected", url=self.url, why=why, next_try_s=round(pause_s, 1))
+        say = _log.warning if isinstance(exc, WrongRelease) else _log.info
+        say("not connected", url=self.url, why=why, next_try_s=round(pause_s, 1))
         await asyncio.sleep(pause_s)
 
     def _read(self, frame: bytes) -> HubMessage | None:
@@ -245,6 +260,8 @@ def _refusal(problem: Problem, url: str) -> ObjectClassificationError:
             return Forbidden(problem.detail)
         case "name_in_use":
             return Conflict(problem.detail)
+        case "too_old" | "too_new":
+            return WrongRelease(problem.detail, url=url)
         case "bad_message":
             return ConfigurationError(f"the hub refused: {problem.detail}")
         case _:  # it is stopping, or its disk is full

@@ -10,6 +10,7 @@ from objectclassification.errors import (
     Forbidden,
     ObjectClassificationError,
 )
+from objectclassification.hub import releases
 from objectclassification.hub.effects import Register
 from objectclassification.hub.live import LiveSnaps
 from objectclassification.hub.outbox import Outbox
@@ -54,11 +55,13 @@ class Greeter:
 
         Raises:
             BadMessage: it contradicts itself, or an earlier one on this connection.
+            TooOld, TooNew: the program's release is not one that this hub takes.
             Forbidden: the token was not made for one of the names.
             NameInUse: another instance serves one of the names.
         """
         if sender.role is not None:
             raise BadMessage("hello was said already on this connection")
+        releases.check(hello.version)
         if (hello.role == "camera") != bool(hello.cameras):
             raise BadMessage("a camera, and only a camera, names the cameras it serves")
         if len({offer.name for offer in hello.cameras}) < len(hello.cameras):
