@@ -77,7 +77,11 @@ def test_every_answer_has_a_schema(document: Any) -> None:
 
 def test_every_call_says_its_problems_and_its_token(document: Any) -> None:
     for _, path, operation in operations(document):
-        assert "application/problem+json" in operation["responses"]["default"]["content"]
+        problems = {s for s in operation["responses"] if s.startswith(("4", "5"))}
+        assert {"400", "503"} <= problems
+        assert ({"401", "403"} <= problems) == ("security" in operation)
+        for status in problems:
+            assert "application/problem+json" in operation["responses"][status]["content"]
         assert ("security" in operation) == (path not in ("/healthz", "/readyz"))
         assert operation["summary"]
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request
+from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from objectclassification.api.access import Reader, Used, answer
@@ -15,6 +16,18 @@ from objectclassification.receipts import Picture
 from objectclassification.store import pictures
 
 MOST_A_PAGE = 200
+
+
+def _no_number(text: str) -> str:
+    """Refuses what pydantic would take for seconds, or milliseconds, since some epoch."""
+    try:
+        float(text)
+    except ValueError:
+        return text
+    raise ValueError("not a time such as 2026-11-22T10:00:00Z")
+
+
+Time = Annotated[datetime, BeforeValidator(_no_number)]
 
 router = APIRouter(prefix="/api/pictures", tags=["pictures"])
 
@@ -38,8 +51,8 @@ async def history(
     camera: str | None = None,
     label: str | None = None,
     min_score: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Time | None = None,
+    until: Time | None = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
 ) -> Response:

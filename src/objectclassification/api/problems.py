@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from objectclassification import errors
 
@@ -98,7 +99,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, exc: HTTPException) -> Response:
-        headers = dict(exc.headers) if exc.headers else None
+        headers = dict(exc.headers) if exc.headers else {}
+        if exc.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_allowed(request)))
         phrase = HTTPStatus(exc.status_code).phrase
         code = phrase.lower().replace(" ", "_")
         return problem(exc.status_code, code, str(exc.detail), headers)
@@ -115,3 +118,14 @@ def install(app: FastAPI) -> None:
             for error in exc.errors()
         )
         return problem(422, "bad_request", detail)
+
+
+def _allowed(request: Request) -> set[str]:
+    """The methods of a path; Starlette names those of the first route of several."""
+    matching = [
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    allowed = {method for route in matching for method in route.methods or ()}
+    return allowed | {"HEAD"} if "GET" in allowed else allowed

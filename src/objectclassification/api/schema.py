@@ -42,6 +42,20 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,
     ("post", "/api/tokens"): TokenWanted,
 }
+# What each status of a problem means; which of them a call may answer follows from its shape.
+_PROBLEMS = {
+    "400": "The request cannot be read",
+    "401": "No token, or none that is good",
+    "403": "The token may not",
+    "404": "There is no such thing",
+    "408": "The body did not come in time",
+    "409": "The id belongs to another snap",
+    "413": "Too large: bytes or pixels",
+    "415": "Not an image type that is taken",
+    "422": "It was read, and cannot be used",
+    "503": "Not now: the server stops, its store fails, or too much is under way",
+    "507": "The disk is below its floor",
+}
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -72,10 +86,14 @@ def _complete(document: dict[str, Any]) -> None:
     holder.setdefault("schemas", {}).update(components)
     holder["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     by_type = dict(zip(map(str, types), schemas, strict=True))
-    problem = _content("A problem", by_type[str(Problem)], MEDIA_TYPE)
+    problem = by_type[str(Problem)]
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            operation["responses"] = {**_good_answers(method, path, by_type), "default": problem}
+            refusals = {
+                status: _content(_PROBLEMS[status], problem, MEDIA_TYPE)
+                for status in _refusals(method, path, has_parameters="parameters" in operation)
+            }
+            operation["responses"] = {**_good_answers(method, path, by_type), **refusals}
             if (method, path) in _BODIES:
                 schema = by_type[str(_BODIES[method, path])]
                 content = {"application/json": {"schema": schema}}
@@ -105,6 +123,23 @@ def _good_answers(method: str, path: str, by_type: dict[str, Any]) -> dict[str, 
         return {"204": {"description": "It is gone"}}
     image = {"description": "The image", "content": dict.fromkeys(_IMAGE_TYPES, _IMAGE)}
     return {"200": image, "304": {"description": "The client has it: its If-None-Match fits"}}
+
+
+def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
+    """The statuses of the problems that a call may answer."""
+    takes_body = method in ("put", "post")
+    which = {
+        "401": path not in _OPEN,
+        "403": path not in _OPEN,
+        "404": "{" in path or (method, path) == ("post", "/api/snaps"),
+        "408": takes_body,
+        "409": (method, path) == ("post", "/api/snaps"),
+        "413": takes_body,
+        "415": method == "put",
+        "422": takes_body or has_parameters,
+        "507": method != "get" or path == "/readyz",
+    }
+    return [status for status in _PROBLEMS if which.get(status, True)]
 
 
 def _content(text: str, schema: Any, media_type: str = "application/json") -> dict[str, Any]:
