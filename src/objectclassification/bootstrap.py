@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 
 from objectclassification import web
 from objectclassification.api.app import create_app
+from objectclassification.api.counts import HttpCounts
 from objectclassification.api.parts import Parts
 from objectclassification.auth import TokenRecord, Tokens, hash_token, new_token
 from objectclassification.bus import (
@@ -32,7 +33,11 @@ from objectclassification.housekeeping import Housekeeper, tidying
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.runner import HubRunner
-from objectclassification.metrics import Metrics
+from objectclassification.metrics.lag import LoopLag
+from objectclassification.metrics.page import Metrics
+from objectclassification.metrics.sources import Sources
+from objectclassification.metrics.stock import Stock
+from objectclassification.readiness import Readiness
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
 from objectclassification.store import folder
@@ -119,9 +124,23 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             found = runner.cameras().items()
             return frozenset(name for name, camera in found if camera.state == "online")
 
-        metrics = Metrics(connected=lambda: len(online()))
-        bus.subscribe(metrics.hear)
+        counts, lag = HttpCounts(), LoopLag()
+        stack.enter_context(lag.measured())
+        metrics = Metrics(
+            Sources(
+                hub=runner,
+                http=counts,
+                database=database,
+                stock=Stock(database, blobs),
+                pool=pool,
+                work=worker.counts,
+                lag=lag,
+                disk_floor_bytes=settings.disk_floor_bytes,
+            )
+        )
         runner.subscribe(metrics.watch)
+        readiness = Readiness(database, blobs, pool, working, lambda: lag.worst_s)
+        stack.push_async_callback(readiness.close)
         policy = Policy.of(settings)
         keeper = Housekeeper(database, blobs.delete, policy, count=metrics.deleted)
         await stack.enter_async_context(tidying(keeper))
@@ -134,7 +153,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 bus=bus,
                 snaps=runner,
                 online=online,
-                ready=lambda: "the job loop ended: see the log" if working.done() else None,
+                counts=counts,
+                ready=readiness.failing,
                 metrics=metrics.page,
             )
         )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -29,6 +32,7 @@ from objectclassification.errors import (
     ObjectClassificationError,
     StoreError,
 )
+from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
 from objectclassification.receipts import Model, Prediction
 from objectclassification.store import jobs
@@ -39,6 +43,8 @@ POLL_S = 5.0
 """Jobs of other processes, and leases that ran out, are found by looking; our own wake us."""
 RETRY_S = 1.0
 """The pause after the database failed."""
+STEPS = ("decode", "infer", "thumbnail")
+"""What a child says of its time."""
 MOST_LEASES = 5
 """A picture whose worker was killed this often is given up: it may be what kills the machine."""
 
@@ -57,6 +63,33 @@ class Pool(Protocol):
         """Classifies one picture; ImageError, ModelError or ChildDied."""
 
 
+@dataclass(slots=True)
+class WorkCounts:
+    """What a worker did, since it started.
+
+    Attributes:
+        pictures: by what came of them.
+        steps_s: what a child took for ``decode``, ``infer`` and ``thumbnail``.
+        job_s: from the lease of a job to its stored result, waiting for a child included.
+    """
+
+    pictures: Counter[str] = field(
+        default_factory=lambda: Counter(dict.fromkeys(("classified", "classify_failed"), 0))
+    )
+    steps_s: dict[str, Histogram] = field(
+        default_factory=lambda: {step: Histogram(SHORT_SECONDS) for step in STEPS}
+    )
+    job_s: Histogram = field(default_factory=partial(Histogram, SECONDS))
+
+    def finished(self, outcome: Outcome, seconds: float) -> None:
+        """Counts a picture that was classified."""
+        self.pictures["classified"] += 1
+        self.job_s.add(seconds)
+        for step, ms in outcome.elapsed_ms.items():
+            if step in self.steps_s:
+                self.steps_s[step].add(ms / 1000)
+
+
 class Worker:
     """Works jobs off, as many at a time as the pool has children.
 
@@ -67,6 +100,9 @@ class Worker:
         bus: to say what came of it.
         name: of this worker, in leases; the same after a restart.
         lease_s: after this another worker may take a job over.
+
+    Attributes:
+        counts: of what was done so far.
     """
 
     def __init__(
@@ -86,6 +122,7 @@ class Worker:
         self._name = name
         self._lease_s = lease_s
         self._work = asyncio.Event()
+        self.counts = WorkCounts()
 
     def wake(self, message: Message) -> None:
         """Looks for jobs now; subscribe it to the bus."""
@@ -126,6 +163,7 @@ class Worker:
         )
 
     async def _do(self, job: jobs.Job) -> None:
+        began = time.monotonic()
         try:
             outcome = await self._classify(job)
         except asyncio.CancelledError:
@@ -134,7 +172,7 @@ class Worker:
         except (ImageError, ModelError, NotFound, ChildDied) as exc:
             await self._give_up(job, exc)
         else:
-            await self._finish(job, outcome)
+            await self._finish(job, outcome, began)
 
     async def _classify(self, job: jobs.Job) -> Outcome:
         if job.attempts > MOST_LEASES:
@@ -146,12 +184,17 @@ class Worker:
             try:
                 return await self._pool.classify(path, thumbnail=not job.has_thumbnail)
             except ChildDied as exc:
-                log.warning("a classifying child died", picture=job.picture_id, why=exc.detail)
+                log.warning(
+                    "a classifying child died",
+                    picture=job.picture_id,
+                    **_whose(job),
+                    why=exc.detail,
+                )
                 if attempt == jobs.MOST_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
 
-    async def _finish(self, job: jobs.Job, outcome: Outcome) -> None:
+    async def _finish(self, job: jobs.Job, outcome: Outcome, began: float) -> None:
         thumbnail = await self._keep_thumbnail(outcome)
         result = jobs.Result(
             predictions=outcome.predictions,
@@ -164,6 +207,18 @@ class Worker:
             self._blobs.delete(thumbnail.id)
         if not done.stored:
             return
+        elapsed_s = time.monotonic() - began
+        self.counts.finished(outcome, elapsed_s)
+        best = outcome.predictions[0] if outcome.predictions else None
+        log.info(
+            "classified",
+            picture=job.picture_id,
+            **_whose(job),
+            label=best and best.label,
+            score=best and round(best.score, 3),
+            elapsed_ms=round(elapsed_s * 1000, 1),
+            child_ms=outcome.elapsed_ms,
+        )
         found: tuple[Prediction, ...] = tuple(result.predictions)
         self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
 
@@ -193,8 +248,20 @@ class Worker:
 
     async def _give_up(self, job: jobs.Job, exc: ObjectClassificationError) -> None:
         error = failure("classify_failed", exc.detail)
-        log.warning("a picture cannot be classified", picture=job.picture_id, why=exc.detail)
+        log.warning(
+            "a picture cannot be classified",
+            picture=job.picture_id,
+            **_whose(job),
+            why=exc.detail,
+        )
         if await self._write(lambda c: jobs.give_up(c, job, self._name, error)):
+            self.counts.pictures["classify_failed"] += 1
             self._bus.publish(
                 ClassificationFailed(job.picture_id, job.camera, job.snap, error.detail)
             )
+
+
+def _whose(job: jobs.Job) -> dict[str, str]:
+    """Snap and camera of a job's picture, for its log lines."""
+    whose = {"snap": job.snap, "camera": job.camera}
+    return {key: value for key, value in whose.items() if value is not None}

@@ -268,7 +268,9 @@ class TestDisk:
             assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
             assert "Retry-After" in answer.headers
             assert server.files() == before
-            assert server.call("GET", "/readyz").status_code == 507
+            not_ready = server.call("GET", "/readyz")
+            assert (not_ready.status_code, not_ready.json()["code"]) == (503, "not_ready")
+            assert not_ready.json()["detail"].startswith("disk: ")
             assert server.call("GET", "/healthz").status_code == 200
             assert server.call("GET", "/snippets/1").json()["picture"]["id"] == made["id"]
             image = server.call("GET", f"/api/pictures/{made['id']}/image")
@@ -291,9 +293,11 @@ class TestDisk:
         with Served(tmp_path / "data") as server:
             assert server.call("GET", "/readyz").status_code == 200
             shutil.rmtree(tmp_path / "data" / "blobs")
-            for method, path in (("GET", "/readyz"), ("PUT", "/snippets/1")):
-                answer = server.call(method, path, data=photo())
-                assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+            answer = server.call("PUT", "/snippets/1", data=photo())
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+            answer = server.call("GET", "/readyz")
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert answer.json()["detail"].startswith("disk: ")
 
     @pytest.mark.parametrize("how", ["deleted", "replaced", "overwritten"])
     def test_a_database_that_is_not_ours_any_more_is_told(self, tmp_path: Path, how: str) -> None:
@@ -309,7 +313,9 @@ class TestDisk:
                 file.with_name(file.name + "-wal").write_bytes(b"")
                 file.write_bytes(b"no database" * 10_000)
             answer = server.call("GET", "/readyz")
-            assert (answer.status_code, answer.json()["code"]) == (503, "store_failed")
+            assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+            assert answer.json()["detail"].startswith("database: ")
+            assert str(tmp_path) not in answer.text
 
     def test_nobody_else_may_read_what_is_stored(self, tmp_path: Path) -> None:
         data = tmp_path / "data"
@@ -367,7 +373,7 @@ def test_many_at_the_same_moment(limited: Served) -> None:
 
 
 async def test_a_bug_is_a_problem_too(limited: Served) -> None:
-    def bug() -> bytes:
+    async def bug() -> bytes:
         raise ZeroDivisionError("secret")
 
     app = create_app(replace(limited.parts, metrics=bug))

@@ -168,6 +168,6 @@ def test_metrics(past: Served) -> None:
     page = past.call("GET", "/metrics")
     assert page.headers["content-type"].startswith("text/plain")
     lines = dict(line.rsplit(" ", 1) for line in page.text.splitlines() if not line.startswith("#"))
-    assert float(lines['objectclassification_pictures_total{outcome="uploaded"}']) >= 6
-    assert float(lines['objectclassification_pictures_total{outcome="classified"}']) >= 6
-    assert float(lines["objectclassification_cameras_online"]) == 0
+    assert float(lines["objectclassification_pictures_stored_total"]) >= 6
+    assert float(lines['objectclassification_pictures_processed_total{outcome="classified"}']) >= 6
+    assert float(lines['objectclassification_cameras{state="online"}']) == 0

@@ -48,7 +48,7 @@ def test_a_server_tidies_when_it_starts_and_counts_it(tmp_path: Path) -> None:
         assert [rows[name] for name in ("pictures", "jobs", "embeddings")] == [2, 2, 2]
         assert len(server.files()) == 4
         gone = sum(form["size_bytes"] for forms in sizes[2:] for form in forms.values())
-        assert metric(server, "deleted_bytes_total") == gone
+        assert metric(server, "pictures_deleted_bytes_total") == gone
         assert server.call("GET", "/snippets/1/image").status_code == 200
     found = repair.inspect(tmp_path / "data")
     assert (found.orphans, found.lost) == ({}, ())

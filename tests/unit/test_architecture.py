@@ -17,11 +17,12 @@ ROOT = Path(objectclassification.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "masking", "systemd"}),
+    frozenset({"errors", "histogram", "masking", "systemd"}),
     frozenset({"config", "messages", "receipts"}),
     frozenset({"auth"}),
     frozenset({"hub", "capture", "classification", "store", "bus"}),
-    frozenset({"client", "api", "worker", "recorder", "metrics", "web", "housekeeping"}),
+    frozenset({"client", "api", "worker", "recorder", "web", "housekeeping", "readiness"}),
+    frozenset({"metrics"}),
     frozenset({"bootstrap", "diagnosis"}),
     frozenset({"cli"}),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from objectclassification.api.counts import HttpCounts
 from objectclassification.auth import Identity, Tokens
 from objectclassification.bus import Bus
 from objectclassification.config import ServerSettings
@@ -46,7 +47,8 @@ class Parts:
         bus: to say what happened.
         snaps: the hub.
         online: names of the cameras that are connected now.
-        ready: whether the worker can classify.
+        counts: of requests.
+        ready: what is wrong, by what was looked at; empty when all is well.
         metrics: the Prometheus page.
     """
 
@@ -57,5 +59,6 @@ class Parts:
     bus: Bus
     snaps: Snaps
     online: Callable[[], frozenset[str]]
-    ready: Callable[[], str | None]
-    metrics: Callable[[], bytes]
+    counts: HttpCounts
+    ready: Callable[[], Awaitable[dict[str, str]]]
+    metrics: Callable[[], Awaitable[bytes]]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from objectclassification.api.access import body_of
+from objectclassification.api.counts import HttpCounts
 from objectclassification.api.form import FormReader
 from objectclassification.classification.header import ImageInfo, check_whole, probe
 from objectclassification.config import ServerSettings
@@ -58,10 +59,12 @@ class Receiver:
     Args:
         blobs: where they go.
         settings: the limits.
+        counts: told of every byte.
     """
 
-    def __init__(self, blobs: Blobs, settings: ServerSettings) -> None:
+    def __init__(self, blobs: Blobs, settings: ServerSettings, counts: HttpCounts) -> None:
         self._blobs = blobs
+        self._counts = counts
         self._settings = settings
         self._places = settings.max_uploads
         share = max(1, settings.max_uploads // TOKENS_AT_LEAST)
@@ -150,6 +153,7 @@ class Receiver:
         size = 0
         async for chunk in body_of(request):
             size += len(chunk)
+            self._counts.received_bytes += len(chunk)
             self._check_size(size)
             yield chunk
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
+from structlog.contextvars import bind_contextvars
 from uuid_utils import uuid7
 
 from objectclassification.api.access import Caller, Reader, Used, answer
@@ -50,6 +51,8 @@ async def put(
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
 ) -> Response:
     """Takes the image as the body, or as the one file of a form; durable before it answers."""
+    if snap is not None:
+        bind_contextvars(snap=snap)
     slot = await parts.database.read(lambda c: snippets.slot(c, number))
     _may_put(identity, slot)
     received_at, began = time.time(), time.monotonic()
@@ -74,7 +77,9 @@ async def put(
         uncertainty_ms=None if age_ms is None else round(body_ms, 3),
     )
     taken = await _take(parts, upload)
+    bind_contextvars(picture=taken.picture.id, camera=taken.picture.camera)
     if taken.picture_is_new:
+        parts.counts.pictures += 1
         camera = taken.picture.camera
         parts.bus.publish(PictureUploaded(taken.picture.ref(), camera, snap))
     return answer(taken.picture, 201 if taken.new else 200)

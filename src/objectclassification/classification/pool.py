@@ -48,6 +48,8 @@ class ClassifierPool:
 
     Attributes:
         size: number of children.
+        started: how many children were started so far.
+        lost: how many of them died or hung.
     """
 
     def __init__(
@@ -79,14 +81,20 @@ class ClassifierPool:
         self._children: set[_Child] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.started = self.lost = 0
 
     @property
     def pids(self) -> tuple[int, ...]:
         """Process ids of the living children."""
-        return tuple(child.pid for child in self._children)
+        return tuple(child.pid for child in self._children if child.alive)
+
+    @property
+    def ready(self) -> int:
+        """How many living children have loaded the model."""
+        return sum(child.alive and child.is_loaded for child in self._children)
 
     async def start(self) -> None:
-        """Start one child and wait until it has loaded the model; the others start when needed.
+        """See that one child lives and has loaded the model; the others start when needed.
 
         Raises:
             ModelError: the model cannot be used.
@@ -95,7 +103,10 @@ class ClassifierPool:
         """
         child = await self._idle.get()
         try:
-            child = child or await self._start_child()
+            if child is None or not child.alive:
+                self._give_up(child)
+                child = None
+                child = await self._start_child()
         finally:
             self._idle.put_nowait(child)
 
@@ -150,6 +161,7 @@ class ClassifierPool:
         if self._closed:
             raise ChildDied("the pool of classifying children is closed")
         child = await _Child.start()
+        self.started += 1
         self._children.add(child)
         try:
             answer = await child.ask(self._setup, START_TIMEOUT_S)
@@ -166,6 +178,7 @@ class ClassifierPool:
             return
         self._children.remove(child)
         if kill:
+            self.lost += 1
             child.kill()
         task = asyncio.create_task(child.reap())
         self._stopping.add(task)
@@ -197,6 +210,10 @@ class _Child:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def is_loaded(self) -> bool:
+        return bool(self.model.model_sha256)
 
     @property
     def alive(self) -> bool:

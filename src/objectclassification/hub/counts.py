@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
-REFUSALS = (400, 401, 403, 404, 429, 503)
+from objectclassification.histogram import SECONDS, Histogram
+from objectclassification.receipts import FAILURES, Receipt
+
+STAGES: Final = ("delivered", "captured", "uploaded", "classified")
+REFUSALS: Final = (400, 401, 403, 404, 429, 503)
 """The statuses that a handshake is refused with; each is counted from 0 on, so that rates work."""
 
 
@@ -32,8 +38,12 @@ class Dropped:
     failed: int = 0
 
 
-def _none_refused() -> Counter[int]:
-    return Counter(dict.fromkeys(REFUSALS, 0))
+def _zeros(*keys: str) -> Counter[str]:
+    return Counter(dict.fromkeys(keys, 0))
+
+
+def _stages() -> dict[str, Histogram]:
+    return {stage: Histogram(SECONDS) for stage in STAGES}
 
 
 @dataclass(slots=True)
@@ -47,11 +57,35 @@ class Counts:
         limited: messages that were not taken because their sender sends too many.
         refused: handshakes, by the HTTP status that they got.
         dropped: connections, by why.
+        snaps: those that ended: all shots ``answered``, some (``partly``), or ``none``.
+        shots: of ended snaps: ``answered``, or the code of their failure.
+        snap_s: from acceptance to ``done``.
+        stage_s: from acceptance to each stage of a shot, of the snaps that a controller asked for:
+            a camera that was away brings its own pictures whenever it can.
     """
 
     connections: int = 0
     received_bytes: int = 0
     sent_bytes: int = 0
     limited: int = 0
-    refused: Counter[int] = field(default_factory=_none_refused)
+    refused: Counter[int] = field(default_factory=lambda: Counter(dict.fromkeys(REFUSALS, 0)))
     dropped: Dropped = field(default_factory=Dropped)
+    snaps: Counter[str] = field(default_factory=partial(_zeros, "answered", "partly", "none"))
+    shots: Counter[str] = field(default_factory=partial(_zeros, "answered", *sorted(FAILURES)))
+    snap_s: Histogram = field(default_factory=partial(Histogram, SECONDS))
+    stage_s: dict[str, Histogram] = field(default_factory=_stages)
+
+    def ended(self, receipt: Receipt) -> None:
+        """Counts a snap that is done, with all its shots."""
+        answered = receipt.answered
+        outcome = "answered" if answered == len(receipt.shots) else "partly"
+        self.snaps[outcome if answered else "none"] += 1
+        if receipt.elapsed_ms is not None:
+            self.snap_s.add(receipt.elapsed_ms / 1000)
+        asked = receipt.origin == "controller"
+        for shot in receipt.shots:
+            self.shots["answered" if shot.error is None else shot.error.code] += 1
+            if asked:
+                for stage, ms in shot.elapsed_ms.items():
+                    if stage in self.stage_s:
+                        self.stage_s[stage].add(ms / 1000)

@@ -28,7 +28,7 @@ from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, 
 from objectclassification.hub.greeting import Greeter
 from objectclassification.hub.live import LiveSnaps
 from objectclassification.hub.outbox import Outbox
-from objectclassification.hub.presence import CameraPresence, Cameras
+from objectclassification.hub.presence import CameraPresence, Cameras, Population
 from objectclassification.hub.selectors import choose
 from objectclassification.hub.sessions import Backlog, Session, Sessions
 from objectclassification.hub.snaps import Phase
@@ -123,6 +123,10 @@ class Hub:
     def cameras(self) -> dict[str, CameraPresence]:
         """Returns every known camera, and whether it is there."""
         return {name: self._cameras.presence(name) for name in sorted(self._cameras.groups)}
+
+    def population(self) -> Population:
+        """Counts who is there."""
+        return self._cameras.population()
 
     def role(self, session: int) -> Role | None:
         """Returns what a session said it is; None for a plain client, or none at all."""

@@ -38,7 +38,7 @@ from objectclassification.hub.effects import (
     Store,
 )
 from objectclassification.hub.hub import Hub
-from objectclassification.hub.presence import CameraPresence
+from objectclassification.hub.presence import CameraPresence, Population
 from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.hub.remote import TrustedProxies
@@ -229,6 +229,15 @@ class HubRunner:
         """Returns every known camera, and whether it is there."""
         return self._hub.cameras()
 
+    def population(self) -> Population:
+        """Counts who is there."""
+        return self._hub.population()
+
+    @property
+    def live_snaps(self) -> int:
+        """How many snaps have not ended."""
+        return self._hub.live_snaps
+
     @property
     def connections(self) -> int:
         """How many sockets are open, those in their handshake included."""
@@ -322,6 +331,7 @@ class HubRunner:
             case Publish():
                 self._tell(Event(topic=effect.topic, name=effect.name, data=effect.data))
             case Finished():
+                self.counts.ended(effect.receipt)
                 ending = self._ending.pop(effect.receipt.snap, None)
                 if ending is not None:
                     ending.set_result(effect.receipt)

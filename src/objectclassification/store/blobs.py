@@ -96,12 +96,20 @@ class Blobs:
             DiskFull: it would leave less than the floor.
             StoreError: the folder is gone, or its disk.
         """
-        try:
-            free = shutil.disk_usage(self._incoming).free - wanted_bytes
-        except OSError as exc:
-            raise StoreError(f"the pictures' folder cannot be used: {exc.strerror}") from exc
+        free = self.free_bytes() - wanted_bytes
         if free < self._floor_bytes:
             raise DiskFull(free_bytes=max(free, 0), floor_bytes=self._floor_bytes)
+
+    def free_bytes(self) -> int:
+        """How much the disk has left.
+
+        Raises:
+            StoreError: the folder is gone, or its disk.
+        """
+        try:
+            return shutil.disk_usage(self._incoming).free
+        except OSError as exc:
+            raise StoreError(f"the pictures' folder cannot be used: {exc.strerror}") from exc
 
     def create(self, key: str) -> Incoming:
         """Starts a blob."""

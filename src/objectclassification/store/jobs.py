@@ -82,6 +82,22 @@ class Result:
     thumbnail: Thumbnail | None
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The jobs that are not done.
+
+    Attributes:
+        queued: jobs that wait for a worker.
+        leased: jobs that a worker has.
+        oldest_at: when the picture of the oldest of both arrived, seconds since the epoch; None if
+            there is none.
+    """
+
+    queued: int
+    leased: int
+    oldest_at: float | None
+
+
 def lease(connection: Connection, worker: str, *, now: float, lease_s: float) -> Job | None:
     """Takes a job that waits, or whose worker let its lease run out.
 
@@ -217,6 +233,29 @@ def waiting(connection: Connection) -> int:
     """How many jobs are not done yet."""
     query = select(func.count()).where(jobs.c.state.in_(("queued", "leased")))
     return int(connection.execute(query).scalar_one())
+
+
+def queue(connection: Connection) -> Queue:
+    """Counts the jobs that are not done; reads nothing but them."""
+    counted = {
+        state: int(
+            connection.execute(select(func.count()).where(jobs.c.state == state)).scalar_one()
+        )
+        for state in ("queued", "leased")
+    }
+    oldest = [
+        connection.execute(
+            select(pictures.c.received_at)
+            .join(jobs, jobs.c.picture_id == pictures.c.id)
+            .where(jobs.c.state == state)
+            .order_by(jobs.c.id)
+            .limit(1)
+        ).scalar_one_or_none()
+        for state in counted
+        if counted[state]
+    ]
+    oldest_at = min((at for at in oldest if at is not None), default=None)
+    return Queue(**counted, oldest_at=oldest_at)
 
 
 def _close(connection: Connection, job: Job, worker: str, *, state: str, error: str | None) -> bool:

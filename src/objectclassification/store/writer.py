@@ -10,6 +10,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from objectclassification.errors import DataFolderUnusable, DiskFull, StoreError
+from objectclassification.store.counts import CommitCounts
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -46,6 +48,10 @@ class Database:
 
     Args:
         file: the database file; its folder must exist.
+
+    Attributes:
+        file: as given.
+        counts: of the commits so far.
     """
 
     def __init__(self, file: Path) -> None:
@@ -56,6 +62,12 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._closed = False
+        self.counts = CommitCounts()
+
+    @property
+    def waiting(self) -> int:
+        """How many writes wait for the writing thread."""
+        return self._waiting.qsize()
 
     @property
     def engine(self) -> Engine:
@@ -126,13 +138,16 @@ class Database:
         if not batch:
             return
         results: list[tuple[Future[Any], Any, BaseException | None]] = []
+        began = time.monotonic()
         try:
             with self._engine.begin() as connection:
                 for work, future in batch:
                     # From here on it cannot be taken back.
                     if future.set_running_or_notify_cancel():
                         results.append((future, *_in_savepoint(connection, work)))
+            self.counts.committed(len(results), time.monotonic() - began)
         except SQLAlchemyError as exc:
+            self.counts.failed += 1
             log.error("commit failed", writes=len(batch), reason=_reason(exc))
             error = _refusal("the database cannot be written", exc)
             results = [(future, None, error) for _, future in batch if _is_waited_for(future)]
