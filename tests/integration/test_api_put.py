@@ -285,3 +285,37 @@ def test_what_expects_100_continue_gets_it_only_for_a_body_that_is_wanted(
     assert server.token
     assert ask(server.token).startswith(b"HTTP/1.1 100 ")
     assert ask("wrong").startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("age_ms=1000", "age_ms=1e3"),
+        ("snap=s-1&rendition=full", "snap=s%2D1"),
+        ("rendition=thumbnail", "rendition=thumbnail&unknown=1"),
+        ("", "&"),
+    ],
+)
+def test_the_short_way_and_the_long_way_are_one(
+    server: Served, slot: int, image: bytes, short: str, long: str
+) -> None:
+    """What is plainly right goes past the router; it must make no difference."""
+    answers = []
+    for query in (short, long):
+        made = server.call("PUT", f"/snippets/{slot}?{query}", data=image)
+        assert made.status_code == 201
+        picture = made.json()
+        renditions = {
+            name: (one["sha256"], one["size_bytes"]) for name, one in picture["renditions"].items()
+        }
+        answers.append((picture["snap"], picture["captured_from"], renditions, picture["camera"]))
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    "query", ["age_ms=-1", "age_ms=", "age_ms=1&age_ms=x", "snap=a/b", "rendition=FULL", "snap="]
+)
+def test_a_bad_parameter_is_named(server: Served, slot: int, image: bytes, query: str) -> None:
+    refused = server.call("PUT", f"/snippets/{slot}?{query}", data=image)
+    assert refused.status_code == 422
+    assert query.partition("=")[0] in refused.json()["detail"]

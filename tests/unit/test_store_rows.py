@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -325,3 +326,18 @@ class TestJobs:
         shot = snaps.receipt(connection, "s1").shots[0]
         assert shot.error == failure("classify_failed", "broken")
         assert jobs.waiting(connection) == 0
+
+
+@pytest.mark.parametrize("backlog", [0, 300])
+def test_a_lease_reads_no_more_when_many_wait(connection: Connection, backlog: int) -> None:
+    """What SQLite does, counted in its own steps: the backlog is not sorted for every job."""
+    for number in range(backlog):
+        uploads.take(connection, upload(f"waits-{number}"))
+    uploads.take(connection, upload("asked", snap="s1"))
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.set_progress_handler(lambda: True, 2000)  # as an interrupt after so many of its steps
+    job = jobs.lease(connection, "worker", now=1.0, lease_s=60)
+    raw.set_progress_handler(None, 0)
+    assert job is not None
+    assert (job.blob_key, job.snap) == ("asked", "s1")

@@ -14,8 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from objectclassification.api import cameras, health, pictures, problems, schema, snaps, snippets
 from objectclassification.api import tokens as token_routes
 from objectclassification.api.counts import HttpCounts
+from objectclassification.api.intake import Intake
 from objectclassification.api.parts import Parts
 from objectclassification.api.receive import Receiver
+from objectclassification.api.slots import Slots
 from objectclassification.errors import ServerStopping
 from objectclassification.hub.remote import TrustedProxies
 
@@ -44,11 +46,13 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.bodies = set()
+    app.state.slots = Slots(parts.database)
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
     problems.install(app)
     for room in (snippets, snaps, pictures, cameras, token_routes, health):
         app.include_router(room.router)
     schema.describe(app)
+    app.add_middleware(Intake)
     proxies = TrustedProxies(parts.settings.trusted_proxies)
     app.add_middleware(Shell, proxies=proxies, counts=parts.counts)
     return app

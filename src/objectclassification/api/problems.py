@@ -85,6 +85,12 @@ def from_error(exc: errors.ObjectClassificationError) -> Response:
     return problem(status, exc.code, exc.detail, headers)
 
 
+def disconnected(path: str) -> Response:
+    """Returns the answer, which nobody reads, to a client that went away."""
+    log.info("a client went away before its request was whole", path=path)
+    return problem(400, "disconnected", "the request did not come whole")
+
+
 def install(app: FastAPI) -> None:
     """Makes the app answer every error as a problem."""
 
@@ -94,8 +100,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, exc: ClientDisconnect) -> Response:
-        log.info("a client went away before its request was whole", path=request.url.path)
-        return problem(400, "disconnected", "the request did not come whole")  # nobody reads it
+        return disconnected(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, exc: HTTPException) -> Response:

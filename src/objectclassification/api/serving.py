@@ -29,6 +29,12 @@ BODY_GRACE_S = 1.0
 LINGER_AT_STOP_S = 0.5
 """How long a stop waits for clients to read that they were refused."""
 
+BODY_PIECE_BYTES = 2**19
+"""A body is handed on in pieces of this size, or whole: each costs its reader a wake-up."""
+BODY_WAKE_S = 0.1
+"""A slow body's reader hears this often that it goes on."""
+_INFORMS = b"HTTP/1.1 1"  # of "100 Continue", which comes before the answer
+
 
 class TimedHttp(HttpToolsProtocol):
     """HTTP/1.1 whose request line and headers must come whole, soon, and be of a sane size.
@@ -47,6 +53,7 @@ class TimedHttp(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
         self._in_body = False
+        self._handed_on_at = 0.0
         self._request_ended = False
         self._lingers = False
         self._stopping = False
@@ -76,11 +83,26 @@ class TimedHttp(HttpToolsProtocol):
             raise ValueError("request headers are too large")  # httptools makes it a 400
         self._stop_waiting()
         self._in_body = True
-        before = self.cycle
+        before, self._handed_on_at = self.cycle, self.loop.time()
         super().on_headers_complete()
         if self.cycle is not before:  # no upgrade
-            closing = _LastWords(self.transport, self.finish_and_close)
+            has_body = self.scope["method"] != "HEAD"
+            closing = _LastWords(self.transport, self.finish_and_close, holds_head=has_body)
             self.cycle.transport = cast(asyncio.Transport, closing)
+
+    def on_body(self, body: bytes) -> None:
+        """Keeps some of a body together before its reader is woken; the end wakes it, too."""
+        cycle, now = self.cycle, self.loop.time()
+        if cycle.response_complete or self.parser.should_upgrade():
+            super().on_body(body)
+            return
+        cycle.body += body
+        if len(cycle.body) >= BODY_PIECE_BYTES:
+            self.flow.pause_reading()
+        elif now - self._handed_on_at < BODY_WAKE_S:
+            return
+        self._handed_on_at = now
+        cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -132,12 +154,35 @@ class TimedHttp(HttpToolsProtocol):
 
 
 class _LastWords:
-    """A transport for an answer: whoever closes it after the answer may have to wait a little."""
+    """A transport for an answer: whoever closes it after the answer may have to wait a little.
 
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
+    Its head waits for the first piece of its body, which uvicorn sends at once: one call of the
+    kernel, one packet, and one wake-up of the client for both.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, close: Callable[[], None], *, holds_head: bool
+    ) -> None:
+        self._transport = transport
+        self._close = close
+        self._holds_head = holds_head
+        self._head = b""
         self.is_closing = transport.is_closing
-        self.close = close
+
+    def write(self, data: bytes) -> None:
+        """Sends, or keeps a head for a moment."""
+        if self._holds_head and not data.startswith(_INFORMS):
+            self._holds_head, self._head = False, data
+            return
+        self._transport.write(self._head + data)
+        self._head = b""
+
+    def close(self) -> None:
+        """Sends what it kept, and closes."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+        self._close()
 
 
 class HttpServer(uvicorn.Server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -11,18 +12,34 @@ from starlette.responses import Response
 from structlog.contextvars import bind_contextvars
 from uuid_utils import uuid7
 
-from objectclassification.api.access import Caller, Reader, Used, answer
+from objectclassification.api.access import Caller, Reader, Used, answer, parts_of
 from objectclassification.api.images import image_response
 from objectclassification.api.receive import Receiver
+from objectclassification.api.slots import slots_of
 from objectclassification.auth import Identity
 from objectclassification.bus import PictureUploaded
-from objectclassification.errors import DiskFull, Forbidden, NotFound, RequestError
+from objectclassification.errors import DiskFull, NotFound, RequestError
 from objectclassification.receipts import Picture
 from objectclassification.store import pictures, snippets, uploads
 
 MOST_AGE_MS = 10 * 366 * 86_400_000.0
+MOST_KEY = 256
+"""Characters of an ``Idempotency-Key``."""
+SNAP = "[0-9A-Za-z][0-9A-Za-z_-]{0,63}"
+RENDITION = "[a-z][a-z0-9_]{0,31}"
 
 router = APIRouter(tags=["snippets"])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a PUT asks for, beside its body: the parameters of :func:`put`, checked."""
+
+    number: int
+    snap: str | None = None
+    rendition: str = "full"
+    age_ms: float | None = None
+    idempotency_key: str | None = None
 
 
 class Snippet(msgspec.Struct, frozen=True):
@@ -43,45 +60,49 @@ class Snippet(msgspec.Struct, frozen=True):
 async def put(
     number: int,
     request: Request,
-    parts: Used,
     identity: Caller,
-    snap: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$")] = None,
-    rendition: Annotated[str, Query(pattern=r"^[a-z][a-z0-9_]{0,31}$")] = "full",
+    snap: Annotated[str | None, Query(pattern=f"^{SNAP}$")] = None,
+    rendition: Annotated[str, Query(pattern=f"^{RENDITION}$")] = "full",
     age_ms: Annotated[float | None, Query(ge=0, le=MOST_AGE_MS, allow_inf_nan=False)] = None,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MOST_KEY)] = None,
 ) -> Response:
     """Takes the image as the body, or as the one file of a form; durable before it answers."""
-    if snap is not None:
-        bind_contextvars(snap=snap)
-    slot = await parts.database.read(lambda c: snippets.slot(c, number))
-    _may_put(identity, slot)
+    return await store(request, identity, Wanted(number, snap, rendition, age_ms, idempotency_key))
+
+
+async def store(request: Request, identity: Identity, wanted: Wanted) -> Response:
+    """Makes the picture in a request durable, with its rows, and says so."""
+    parts = parts_of(request)
+    if wanted.snap is not None:
+        bind_contextvars(snap=wanted.snap)
+    await slots_of(request).check(wanted.number, identity)
     received_at, began = time.time(), time.monotonic()
     receiver: Receiver = request.app.state.receiver
     received = await receiver.receive(request, str(uuid7()), identity.token_id)
     body_ms = (time.monotonic() - began) * 1000
     upload = uploads.Upload(
         id=received.key,
-        snippet=number,
-        snap=snap,
-        name=rendition,
+        snippet=wanted.number,
+        snap=wanted.snap,
+        name=wanted.rendition,
         sha256=received.sha256,
         size_bytes=received.size_bytes,
         media_type=received.image.media_type,
         width=received.image.width,
         height=received.image.height,
-        idempotency_key=idempotency_key,
+        idempotency_key=wanted.idempotency_key,
         received_at=received_at,
-        age_ms=age_ms,
+        age_ms=wanted.age_ms,
         # The age was true when the request left; how long it travelled is not known, but no
         # longer than it took to arrive here whole.
-        uncertainty_ms=None if age_ms is None else round(body_ms, 3),
+        uncertainty_ms=None if wanted.age_ms is None else round(body_ms, 3),
     )
     taken = await _take(parts, upload)
     bind_contextvars(picture=taken.picture.id, camera=taken.picture.camera)
     if taken.picture_is_new:
         parts.counts.pictures += 1
         camera = taken.picture.camera
-        parts.bus.publish(PictureUploaded(taken.picture.ref(), camera, snap))
+        parts.bus.publish(PictureUploaded(taken.picture.ref(), camera, wanted.snap))
     return answer(taken.picture, 201 if taken.new else 200)
 
 
@@ -129,13 +150,6 @@ async def _take(parts: Used, upload: uploads.Upload) -> uploads.Taken:
     if not taken.new:
         parts.blobs.delete(upload.id)
     return taken
-
-
-def _may_put(identity: Identity, slot: snippets.Slot) -> None:
-    if identity.role == "admin":
-        return
-    if slot.camera is None or not identity.may_serve(slot.camera):
-        raise Forbidden(f"this {identity.role} token may not PUT to snippet {slot.number}")
 
 
 def _snippet(slot: snippets.Slot, found: dict[str, Picture]) -> Snippet:

@@ -5,16 +5,75 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, bindparam, exists, func, select
 
 from objectclassification.receipts import Model, Prediction, Shot, ShotError, State
 from objectclassification.store import snaps
+from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions, renditions
 
 MOST_ATTEMPTS = 2
 """A picture that killed its child is tried once more, and then given up."""
 LOST = "the picture's file is gone"
 """The error of a job whose blob is not there: found by its worker, or by ``doctor --repair``."""
+FOR_A_SNAP, FOR_NOBODY = 0, 1
+"""Priorities: somebody may be waiting for a picture's labels, or nobody is."""
+
+_FOUND = (
+    select(
+        jobs.c.priority,
+        jobs.c.id,
+        jobs.c.picture_id,
+        jobs.c.rendition_id,
+        jobs.c.attempts,
+        exists()
+        .where(renditions.c.picture_id == jobs.c.picture_id, renditions.c.name == "thumbnail")
+        .label("has_thumbnail"),
+        pictures.c.snap_id,
+        pictures.c.camera,
+        pictures.c.snippet,
+    )
+    .join(pictures, pictures.c.id == jobs.c.picture_id)
+    .order_by(jobs.c.priority, jobs.c.id)
+    .limit(1)
+)
+# Two statements, each of which reads one row of the index; with "or" all that wait are sorted.
+_WAITS = Prepared(_FOUND.where(jobs.c.state == "queued"))
+_RAN_OUT = Prepared(
+    _FOUND.where(jobs.c.state == "leased", jobs.c.lease_until_at < bindparam("now"))
+)
+_LEASE = Prepared(
+    jobs.update()
+    .where(jobs.c.id == bindparam("job"))
+    .values(
+        state="leased",
+        worker=bindparam("by"),
+        lease_until_at=bindparam("until"),
+        attempts=bindparam("times"),
+    )
+)
+_CLOSE = Prepared(
+    jobs.update()
+    .where(
+        jobs.c.id == bindparam("job"), jobs.c.state == "leased", jobs.c.worker == bindparam("by")
+    )
+    .values(state=bindparam("outcome"), error=bindparam("why"), lease_until_at=None)
+)
+_NEW_PREDICTIONS = predictions.insert()
+_BEST = Prepared(
+    pictures.update()
+    .where(pictures.c.id == bindparam("picture"))
+    .values(best_label=bindparam("label"), best_score=bindparam("score"))
+)
+_NEW_EMBEDDING = Prepared(embeddings.insert(), *embeddings.c.keys())
+_THUMBNAIL = Prepared(
+    select(renditions.c.id).where(
+        renditions.c.picture_id == bindparam("picture"), renditions.c.name == "thumbnail"
+    )
+)
+_NEW_THUMBNAIL = Prepared(
+    renditions.insert(), *(name for name in renditions.c.keys() if name != "idempotency_key")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +88,7 @@ class Job:
         has_thumbnail: whether the camera sent one.
         snap: the snap the picture answers, or None.
         camera: whose picture it is, or None.
+        snippet: the slot it was PUT to.
     """
 
     id: str
@@ -38,6 +98,7 @@ class Job:
     has_thumbnail: bool
     snap: str | None
     camera: str | None
+    snippet: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,44 +168,23 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
     Returns:
         The job, or None if there is none.
     """
-    free = or_(jobs.c.state == "queued", (jobs.c.state == "leased") & (jobs.c.lease_until_at < now))
-    row = connection.execute(
-        select(
-            jobs.c.id,
-            jobs.c.picture_id,
-            jobs.c.rendition_id,
-            jobs.c.attempts,
-            pictures.c.snap_id,
-            pictures.c.camera,
-        )
-        .join(pictures, pictures.c.id == jobs.c.picture_id)
-        .where(free)
-        .order_by(pictures.c.snap_id.is_(None), jobs.c.id)
-        .limit(1)
-    ).first()
-    if row is None:
+    free = (_WAITS.first(connection, {}), _RAN_OUT.first(connection, {"now": now}))
+    found = min((row for row in free if row is not None), default=None)
+    if found is None:
         return None
-    connection.execute(
-        jobs.update()
-        .where(jobs.c.id == row.id)
-        .values(
-            state="leased",
-            worker=worker,
-            lease_until_at=now + lease_s,
-            attempts=row.attempts + 1,
-        )
-    )
-    thumbnail = select(renditions.c.id).where(
-        renditions.c.picture_id == row.picture_id, renditions.c.name == "thumbnail"
+    _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet = found
+    _LEASE.run(
+        connection, {"job": job, "by": worker, "until": now + lease_s, "times": attempts + 1}
     )
     return Job(
-        id=row.id,
-        picture_id=row.picture_id,
-        blob_key=row.rendition_id,
-        attempts=row.attempts + 1,
-        has_thumbnail=connection.execute(thumbnail).first() is not None,
-        snap=row.snap_id,
-        camera=row.camera,
+        id=job,
+        picture_id=picture,
+        blob_key=rendition,
+        attempts=attempts + 1,
+        has_thumbnail=bool(has_thumbnail),
+        snap=snap,
+        camera=camera,
+        snippet=snippet,
     )
 
 
@@ -165,20 +205,17 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
         for rank, prediction in enumerate(result.predictions)
     ]
     if rows:
-        connection.execute(predictions.insert(), rows)
+        connection.execute(_NEW_PREDICTIONS, rows)
         best = result.predictions[0]
-        connection.execute(
-            pictures.update()
-            .where(pictures.c.id == job.picture_id)
-            .values(best_label=best.label, best_score=best.score)
-        )
+        _BEST.run(connection, {"picture": job.picture_id, "label": best.label, "score": best.score})
     if result.embedding:
-        connection.execute(
-            embeddings.insert().values(
-                picture_id=job.picture_id,
-                model_sha256=result.model.sha256,
-                vector=result.embedding,
-            )
+        _NEW_EMBEDDING.run(
+            connection,
+            {
+                "picture_id": job.picture_id,
+                "model_sha256": result.model.sha256,
+                "vector": result.embedding,
+            },
         )
     with_thumbnail = result.thumbnail is not None and _add_thumbnail(
         connection, job, result.thumbnail
@@ -259,34 +296,25 @@ def queue(connection: Connection) -> Queue:
 
 
 def _close(connection: Connection, job: Job, worker: str, *, state: str, error: str | None) -> bool:
-    changed = connection.execute(
-        jobs.update()
-        .where(jobs.c.id == job.id, jobs.c.state == "leased", jobs.c.worker == worker)
-        .values(state=state, error=error, lease_until_at=None)
-    ).rowcount
-    return changed == 1
+    values = {"job": job.id, "by": worker, "outcome": state, "why": error}
+    return _CLOSE.run(connection, values).rowcount == 1
 
 
 def _add_thumbnail(connection: Connection, job: Job, thumbnail: Thumbnail) -> bool:
-    there = connection.execute(
-        select(renditions.c.id).where(
-            renditions.c.picture_id == job.picture_id, renditions.c.name == "thumbnail"
-        )
-    ).first()
-    if there is not None:  # the camera's own came in the meantime
-        return False
-    snippet = select(pictures.c.snippet).where(pictures.c.id == job.picture_id)
-    connection.execute(
-        renditions.insert().values(
-            id=thumbnail.id,
-            picture_id=job.picture_id,
-            snippet=connection.execute(snippet).scalar_one(),
-            name="thumbnail",
-            sha256=thumbnail.sha256,
-            size_bytes=thumbnail.size_bytes,
-            media_type=thumbnail.media_type,
-            width=thumbnail.width,
-            height=thumbnail.height,
-        )
+    if _THUMBNAIL.first(connection, {"picture": job.picture_id}) is not None:
+        return False  # the camera's own came in the meantime
+    _NEW_THUMBNAIL.run(
+        connection,
+        {
+            "id": thumbnail.id,
+            "picture_id": job.picture_id,
+            "snippet": job.snippet,
+            "name": "thumbnail",
+            "sha256": thumbnail.sha256,
+            "size_bytes": thumbnail.size_bytes,
+            "media_type": thumbnail.media_type,
+            "width": thumbnail.width,
+            "height": thumbnail.height,
+        },
     )
     return True

@@ -12,7 +12,7 @@ from objectclassification.store.tables import cameras, snippets
 MOST_SLOTS = 2**31 - 1
 """The largest number of a slot: a signed 32-bit column holds it in every database."""
 
-# Built once: every PUT asks for it twice, and building it costs as much again as running it.
+# Built once: building it costs as much again as running it.
 _SLOT = select(snippets).where(snippets.c.number == bindparam("number"))
 
 
@@ -116,8 +116,13 @@ def slot(connection: Connection, number: int) -> Slot:
     if 0 < number <= MOST_SLOTS:  # drivers refuse a number that no column holds
         row = connection.execute(_SLOT, {"number": number}).first()
     if row is None:
-        raise NotFound(f"no snippet {number}: each camera gets one when it first connects")
+        raise no_slot(number)
     return Slot(row.number, row.camera, row.picture_id)
+
+
+def no_slot(number: int) -> NotFound:
+    """The error for a slot that does not exist."""
+    return NotFound(f"no snippet {number}: each camera gets one when it first connects")
 
 
 def all_slots(connection: Connection) -> list[Slot]:

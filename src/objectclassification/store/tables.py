@@ -146,11 +146,13 @@ jobs = Table(
     ),
     Column("rendition_id", String(36), nullable=False),
     Column("state", String(16), nullable=False),
+    # Lower ones are done first: 0 when the picture answers a snap, else 1.
+    Column("priority", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("worker", String(64)),
     Column("lease_until_at", Float),
     Column("error", Text),
-    Index(None, "state", "id"),
+    Index(None, "state", "priority", "id"),
 )
 
 predictions = Table(

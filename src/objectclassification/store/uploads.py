@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, bindparam, exists, select
 from uuid_utils import uuid7
@@ -12,11 +12,17 @@ from objectclassification.errors import KeyReused
 from objectclassification.receipts import Picture, Rendition, Shot, rfc3339
 from objectclassification.store import pictures as reading
 from objectclassification.store import snaps, snippets
+from objectclassification.store.jobs import FOR_A_SNAP, FOR_NOBODY
+from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import jobs, pictures, renditions
 from objectclassification.store.tables import snippets as slots
 
-# Built once: building a statement costs as much again as running it.
-_SAME_KEY = (
+_SLOT = Prepared(
+    select(slots.c.camera, slots.c.picture_id, pictures.c.captured_at)
+    .outerjoin(pictures, pictures.c.id == slots.c.picture_id)
+    .where(slots.c.number == bindparam("snippet"))
+)
+_SAME_KEY = Prepared(
     select(renditions.c.picture_id, renditions.c.sha256, renditions.c.name, pictures.c.snap_id)
     .join(pictures, pictures.c.id == renditions.c.picture_id)
     .where(
@@ -25,18 +31,41 @@ _SAME_KEY = (
     )
 )
 # Neither "not in" nor an order by id, for which SQLite would read a camera's whole history.
-_LACKING = select(pictures.c.id).where(
-    pictures.c.snap_id == bindparam("snap"),
-    pictures.c.camera == bindparam("camera"),
-    ~exists().where(
-        renditions.c.picture_id == pictures.c.id, renditions.c.name == bindparam("name")
-    ),
+_LACKING = Prepared(
+    select(pictures.c.id).where(
+        pictures.c.snap_id == bindparam("snap"),
+        pictures.c.camera == bindparam("camera"),
+        ~exists().where(
+            renditions.c.picture_id == pictures.c.id, renditions.c.name == bindparam("name")
+        ),
+    )
 )
-_CAPTURED_AT = select(pictures.c.captured_at).where(pictures.c.id == bindparam("picture"))
-_NEW_PICTURE = pictures.insert()
-_NEW_RENDITION = renditions.insert()
-_NEW_JOB = jobs.insert()
-_SHOW = slots.update().where(slots.c.number == bindparam("slot"))
+_NEW_PICTURE = Prepared(
+    pictures.insert(),
+    "id",
+    "snippet",
+    "camera",
+    "snap_id",
+    "received_at",
+    "captured_at",
+    "captured_from",
+    "captured_uncertainty_ms",
+)
+_NEW_RENDITION = Prepared(renditions.insert(), *renditions.c.keys())
+_NEW_JOB = Prepared(
+    jobs.insert(), "id", "picture_id", "rendition_id", "state", "priority", "attempts"
+)
+_SHOW = Prepared(
+    slots.update().where(slots.c.number == bindparam("slot")).values(picture_id=bindparam("newest"))
+)
+
+
+class _Slot(NamedTuple):
+    """A slot with what the newest picture in it says of its age."""
+
+    camera: str | None
+    picture_id: str | None
+    captured_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +125,7 @@ def take(connection: Connection, upload: Upload) -> Taken:
         NotFound: the slot does not exist.
         KeyReused: the key was used with other bytes, or for another snap or rendition.
     """
-    slot = snippets.slot(connection, upload.snippet)
+    slot = _slot(connection, upload.snippet)
     before = _same_key(connection, upload)
     if before is not None:
         return Taken(reading.get(connection, before), new=False, picture_is_new=False)
@@ -114,21 +143,29 @@ def take(connection: Connection, upload: Upload) -> Taken:
     return Taken(picture, new=True, picture_is_new=joined is None)
 
 
+def _slot(connection: Connection, number: int) -> _Slot:
+    row = _SLOT.first(connection, {"snippet": number})
+    if row is None:
+        raise snippets.no_slot(number)
+    return _Slot(*row)
+
+
 def _same_key(connection: Connection, upload: Upload) -> str | None:
     """The picture an earlier upload with the same key went to."""
     if upload.idempotency_key is None:
         return None
     wanted = {"snippet": upload.snippet, "key": upload.idempotency_key}
-    row = connection.execute(_SAME_KEY, wanted).first()
+    row = _SAME_KEY.first(connection, wanted)
     if row is None:
         return None
-    if row.sha256 != upload.sha256:
+    picture_id, sha256, name, snap = row
+    if sha256 != upload.sha256:
         raise KeyReused("this Idempotency-Key was used with other bytes: make a new key")
-    if (row.name, row.snap_id) != (upload.name, upload.snap):
+    if (name, snap) != (upload.name, upload.snap):
         raise KeyReused(
             "this Idempotency-Key was used for another snap or rendition: make a new key"
         )
-    return str(row.picture_id)
+    return str(picture_id)
 
 
 def _joined(connection: Connection, upload: Upload, camera: str | None) -> str | None:
@@ -136,19 +173,19 @@ def _joined(connection: Connection, upload: Upload, camera: str | None) -> str |
     if upload.snap is None or camera is None:
         return None
     wanted = {"snap": upload.snap, "camera": camera, "name": upload.name}
-    return max(connection.execute(_LACKING, wanted).scalars(), default=None)
+    return max((row[0] for row in _LACKING.run(connection, wanted).fetchall()), default=None)
 
 
-def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) -> Picture:
+def _new_picture(connection: Connection, upload: Upload, slot: _Slot) -> Picture:
     """Adds a picture, and returns it as :func:`reading.get` will once its rendition is there."""
     picture_id = str(uuid7())
     captured_at = upload.received_at - (upload.age_ms or 0) / 1000
     captured_from: Literal["age", "arrival"] = "arrival" if upload.age_ms is None else "age"
-    connection.execute(
-        _NEW_PICTURE,
+    _NEW_PICTURE.run(
+        connection,
         {
             "id": picture_id,
-            "snippet": slot.number,
+            "snippet": upload.snippet,
             "camera": slot.camera,
             "snap_id": upload.snap,
             "received_at": upload.received_at,
@@ -157,9 +194,9 @@ def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) ->
             "captured_uncertainty_ms": upload.uncertainty_ms,
         },
     )
-    newest = connection.execute(_CAPTURED_AT, {"picture": slot.picture_id}).scalar_one_or_none()
-    if newest is None or captured_at >= newest:  # a late one never replaces a newer picture
-        connection.execute(_SHOW, {"slot": slot.number, "picture_id": picture_id})
+    # A late one never replaces a newer picture.
+    if slot.captured_at is None or captured_at >= slot.captured_at:
+        _SHOW.run(connection, {"slot": upload.snippet, "newest": picture_id})
     rendition = Rendition(
         url=reading.image_url(picture_id, upload.name),
         sha256=upload.sha256,
@@ -170,7 +207,7 @@ def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) ->
     )
     return Picture(
         id=picture_id,
-        snippet=slot.number,
+        snippet=upload.snippet,
         camera=slot.camera,
         snap=upload.snap,
         captured_at=rfc3339(captured_at),
@@ -183,8 +220,8 @@ def _new_picture(connection: Connection, upload: Upload, slot: snippets.Slot) ->
 
 
 def _add_rendition(connection: Connection, upload: Upload, picture_id: str) -> None:
-    connection.execute(
-        _NEW_RENDITION,
+    _NEW_RENDITION.run(
+        connection,
         {
             "id": upload.id,
             "picture_id": picture_id,
@@ -201,13 +238,14 @@ def _add_rendition(connection: Connection, upload: Upload, picture_id: str) -> N
 
 
 def _add_job(connection: Connection, upload: Upload, picture_id: str) -> None:
-    connection.execute(
-        _NEW_JOB,
+    _NEW_JOB.run(
+        connection,
         {
             "id": str(uuid7()),
             "picture_id": picture_id,
             "rendition_id": upload.id,
             "state": "queued",
+            "priority": FOR_A_SNAP if upload.snap else FOR_NOBODY,
             "attempts": 0,
         },
     )

@@ -12,14 +12,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from objectclassification.errors import DataFolderUnusable, DiskFull, StoreError
@@ -35,6 +36,11 @@ PAGES_A_STEP = 1024
 """Of 4 KiB: how often a backup tells how far it is."""
 
 log = structlog.get_logger(__name__)
+
+_Write = tuple[Work[Any], asyncio.Future[Any]]
+_Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+# The driver's own errors come from statements that are run past SQLAlchemy.
+_REFUSALS = (SQLAlchemyError, sqlite3.Error)
 
 
 class Database:
@@ -58,7 +64,8 @@ class Database:
         self.file = file
         self._engine = _engine(file, "BEGIN IMMEDIATE")
         self._read_engine = _engine(file, "BEGIN")
-        self._waiting: queue.Queue[tuple[Work[Any], Future[Any]] | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[_Write | None] = queue.Queue(MOST_WAITING)
+        self._connection: Connection | None = None  # the writing thread's
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._closed = False
@@ -87,12 +94,12 @@ class Database:
         """
         if self._closed:
             raise StoreError("the database is closed")
-        future: Future[T] = Future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
             self._waiting.put_nowait((work, future))
         except queue.Full as exc:
             raise StoreError(f"{MOST_WAITING} writes are waiting: the disk is too slow") from exc
-        return await asyncio.wrap_future(future)
+        return await future
 
     async def read(self, work: Work[T]) -> T:
         """Runs ``work`` on a reading thread, in a snapshot of its own.
@@ -119,7 +126,7 @@ class Database:
         try:
             with self._read_engine.begin() as connection:
                 return work(connection)
-        except SQLAlchemyError as exc:
+        except _REFUSALS as exc:
             raise StoreError(f"the database cannot be read: {_reason(exc)}") from exc
 
     def _run(self) -> None:
@@ -130,32 +137,37 @@ class Database:
                     batch.append(self._waiting.get_nowait())
                 except queue.Empty:
                     break
-            self._commit([item for item in batch if item is not None])
+            _settle(self._commit([item for item in batch if item is not None]))
             if batch[-1] is None:
+                self._disconnect()
                 return
 
-    def _commit(self, batch: list[tuple[Work[Any], Future[Any]]]) -> None:
+    def _commit(self, batch: list[_Write]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
         if not batch:
-            return
-        results: list[tuple[Future[Any], Any, BaseException | None]] = []
+            return outcomes
         began = time.monotonic()
         try:
-            with self._engine.begin() as connection:
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
                 for work, future in batch:
                     # From here on it cannot be taken back.
-                    if future.set_running_or_notify_cancel():
-                        results.append((future, *_in_savepoint(connection, work)))
-            self.counts.committed(len(results), time.monotonic() - began)
-        except SQLAlchemyError as exc:
+                    if not future.cancelled():
+                        outcomes.append((future, *_in_savepoint(self._connection, work)))
+            self.counts.committed(len(outcomes), time.monotonic() - began)
+        except _REFUSALS as exc:
             self.counts.failed += 1
             log.error("commit failed", writes=len(batch), reason=_reason(exc))
+            self._disconnect()
             error = _refusal("the database cannot be written", exc)
-            results = [(future, None, error) for _, future in batch if _is_waited_for(future)]
-        for future, value, failure in results:
-            if failure is None:
-                future.set_result(value)
-            else:
-                future.set_exception(failure)
+            return [(future, None, error) for _, future in batch]
+        return outcomes
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def open_database(file: Path) -> Database:
@@ -168,7 +180,7 @@ def open_database(file: Path) -> Database:
     try:
         with database.engine.begin():
             pass
-    except SQLAlchemyError as exc:
+    except _REFUSALS as exc:
         database.close()
         raise DataFolderUnusable(f"cannot use {file}: {_reason(exc)}", path=str(file)) from exc
     return database
@@ -250,31 +262,50 @@ def copy_database(source: Path, target: Path, progress: Callable[[int, int], Non
         raise StoreError(f"{source} cannot be copied to {target}: {exc}") from exc
 
 
-def _is_waited_for(future: Future[Any]) -> bool:
-    if future.running():
-        return True
-    return not future.cancelled() and future.set_running_or_notify_cancel()
+def _settle(outcomes: list[_Outcome]) -> None:
+    """Tells the callers, each loop in one wake-up for all of its own."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].get_loop(), []).append(outcome)
+    for loop, theirs in by_loop.items():
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell, theirs)
+
+
+def _tell(outcomes: list[_Outcome]) -> None:
+    for future, value, failure in outcomes:
+        if future.done():  # the caller gave up
+            continue
+        if failure is None:
+            future.set_result(value)
+        else:
+            future.set_exception(failure)
 
 
 def _in_savepoint(connection: Connection, work: Work[Any]) -> tuple[Any, BaseException | None]:
-    savepoint = connection.begin_nested()
+    # Past SQLAlchemy, whose own savepoints cost as much as the statements of a PUT.
+    cursor = connection.connection.cursor()
+    cursor.execute("SAVEPOINT one_write")
     try:
         value = work(connection)
-        savepoint.commit()
+        cursor.execute("RELEASE one_write")
         return value, None
-    except SQLAlchemyError as exc:
-        if connection.invalidated:
-            raise  # and there is no savepoint to go back to
+    except _REFUSALS as exc:
         try:
-            savepoint.rollback()
-        except SQLAlchemyError as gone:
+            _undo(cursor)
+        except sqlite3.Error as gone:
             # SQLite undid the whole transaction by itself, as it does when the disk is full: the
             # reason is what counts, not that its savepoint went with it.
             raise exc from gone
         return None, _refusal("the database refused", exc)
     except Exception as exc:  # noqa: BLE001 - it is the caller's, who gets it from write()
-        savepoint.rollback()
+        _undo(cursor)
         return None, exc
+
+
+def _undo(cursor: DBAPICursor) -> None:
+    cursor.execute("ROLLBACK TO one_write")
+    cursor.execute("RELEASE one_write")
 
 
 def _engine(file: Path, begin: str) -> Engine:
@@ -290,19 +321,21 @@ def _engine(file: Path, begin: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def began(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.connection.cursor().execute(begin)
 
     return engine
 
 
-def _refusal(what: str, exc: SQLAlchemyError) -> StoreError:
+def _refusal(what: str, exc: SQLAlchemyError | sqlite3.Error) -> StoreError:
     # SQLITE_FULL comes from writing pages, before a commit's mark is whole: nothing was committed.
-    raw = exc.orig if isinstance(exc, DBAPIError) else None
-    full = isinstance(raw, sqlite3.Error) and raw.sqlite_errorcode == sqlite3.SQLITE_FULL
+    raw = exc.orig if isinstance(exc, DBAPIError) else exc
+    # Errors of the sqlite3 module itself have no code.
+    code = getattr(raw, "sqlite_errorcode", None)
+    full = code == sqlite3.SQLITE_FULL
     error = DiskFull() if full else StoreError(f"{what}: {_reason(exc)}")
     error.__cause__ = exc
     return error
 
 
-def _reason(exc: SQLAlchemyError) -> str:
+def _reason(exc: SQLAlchemyError | sqlite3.Error) -> str:
     return str(exc.orig) if isinstance(exc, DBAPIError) else str(exc).splitlines()[0]

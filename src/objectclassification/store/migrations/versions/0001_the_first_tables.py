@@ -136,6 +136,7 @@ def upgrade() -> None:
         sa.Column("picture_id", sa.String(length=36), nullable=False),
         sa.Column("rendition_id", sa.String(length=36), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("worker", sa.String(length=64), nullable=True),
         sa.Column("lease_until_at", sa.Float(), nullable=True),
@@ -146,7 +147,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         sa.UniqueConstraint("picture_id", name=op.f("uq_jobs_picture_id")),
     )
-    op.create_index(op.f("ix_jobs_state_id"), "jobs", ["state", "id"], unique=False)
+    op.create_index(
+        op.f("ix_jobs_state_priority_id"), "jobs", ["state", "priority", "id"], unique=False
+    )
     op.create_table(
         "predictions",
         sa.Column("picture_id", sa.String(length=36), nullable=False),
