@@ -6,11 +6,13 @@ import itertools
 from collections import defaultdict
 
 from objectclassification.auth import Identity
+from objectclassification.condition import CameraReport
 from objectclassification.errors import ObjectClassificationError, StoreError
 from objectclassification.hub.effects import (
     Close,
     Ended,
     Finished,
+    Inspected,
     NewSnap,
     Publish,
     Reconcile,
@@ -60,6 +62,7 @@ class Bench:
         closed: sessions the hub closed, with code and reason.
         published: the hub's events for the rest of the process.
         finished: receipts of ended snaps.
+        inspected: how questions to cameras ended.
         saved: what was to be written for each snap.
         questions: what waits for an answer while ``patient`` is set.
     """
@@ -75,6 +78,7 @@ class Bench:
         self.closed: dict[int, tuple[int, str]] = {}
         self.published: list[Publish] = []
         self.finished: dict[str, Receipt] = {}
+        self.inspected: dict[str, CameraReport | ObjectClassificationError] = {}
         self.saved: dict[str, list[tuple[tuple[Shot, ...], Ended | None]]] = defaultdict(list)
         self.stored: dict[str, NewSnap] = {}
         self.questions: list[Question] = []
@@ -154,6 +158,8 @@ class Bench:
                         self.closed[effect.session] = (effect.code, effect.reason)
                     case Publish():
                         self.published.append(effect)
+                    case Inspected():
+                        self.inspected[effect.id] = effect.answer
                     case Finished():
                         assert effect.receipt.snap not in self.finished
                         self.finished[effect.receipt.snap] = effect.receipt

@@ -152,6 +152,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 tokens=tokens,
                 bus=bus,
                 snaps=runner,
+                inspect=runner.inspect,
                 online=online,
                 counts=counts,
                 ready=readiness.failing,

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from objectclassification.bounds import check_small
+from objectclassification.condition import Condition
 from objectclassification.errors import BadMessage
 from objectclassification.receipts import (
     Failure,
@@ -27,8 +29,6 @@ MAX_MESSAGE_BYTES = 16_384
 """The longest message a hub reads."""
 MAX_HUB_MESSAGE_BYTES = 1_048_576
 """The longest message a hub sends; what WebSocket libraries read unless told otherwise."""
-MAX_CONTEXT_BYTES = 2_048
-MAX_CONTEXT_DEPTH = 8
 MAX_CAMERAS = 64
 """The most cameras one connection serves; with names of 64 characters they fit one message."""
 DEFAULT_DEADLINE_S = 10.0
@@ -46,6 +46,8 @@ Id = Annotated[str, Meta(pattern=_ID_PATTERN)]
 Short = Annotated[str, Meta(max_length=256)]
 Role = Literal["camera", "controller", "listener"]
 Topic = Literal["snaps", "shots", "cameras", "pictures"]
+Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+"""Seconds since the epoch, UTC, up to the year 9999."""
 DeadlineS = Annotated[float, Meta(gt=0, le=MAX_DEADLINE_S)]
 Stage = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}\Z")]
 Durations = Annotated[dict[Stage, Annotated[float, Meta(ge=0)]], Meta(max_length=16)]
@@ -74,6 +76,7 @@ class Hello(_Base, frozen=True, tag="hello"):
         version: the release of this package whose protocol it speaks; empty if it does not say.
         agent: what the client runs on.
         cameras: what a camera serves.
+        knows: messages of the hub that came after the first ones, and that the client knows.
     """
 
     role: Role
@@ -81,6 +84,7 @@ class Hello(_Base, frozen=True, tag="hello"):
     version: Short = ""
     agent: Short = ""
     cameras: Annotated[tuple[CameraOffer, ...], Meta(max_length=MAX_CAMERAS)] = ()
+    knows: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
 
 
 class SnapRequest(_Base, frozen=True, tag="snap"):
@@ -143,10 +147,26 @@ class Sleep(_Base, frozen=True, tag="sleep"):
     """camera → hub: absent on purpose until then (seconds since the epoch, UTC)."""
 
     camera: Name
-    until: Annotated[float, Meta(ge=0, le=253_402_300_799)]
+    until: Moment
 
 
-ClientMessage = Hello | SnapRequest | Cancel | Watch | ShotReport | Sleep
+class Report(_Base, frozen=True, tag="report"):
+    """camera → hub: the answer to ``inspect``.
+
+    Attributes:
+        id: of the ``inspect``.
+        received_at: when that came, in seconds since the epoch by the camera's clock.
+        sent_at: when this goes, by the same clock.
+        condition: how the camera is.
+    """
+
+    id: Id
+    received_at: Moment
+    sent_at: Moment
+    condition: Condition
+
+
+ClientMessage = Hello | SnapRequest | Cancel | Watch | ShotReport | Sleep | Report
 
 
 class CameraPlace(msgspec.Struct, frozen=True):
@@ -177,6 +197,22 @@ class SnapOrder(_Base, frozen=True, tag="snap"):
     camera: str
     deadline_s: float
     options: dict[str, Any] = {}
+
+
+class Inspect(_Base, frozen=True, tag="inspect"):
+    """hub → camera: say how you are; only to those whose ``hello`` says that they know it.
+
+    Attributes:
+        id: comes back in the ``report``.
+        camera: which of the connection's cameras.
+    """
+
+    id: str
+    camera: str
+
+
+INSPECT = "inspect"
+"""What a camera's ``hello`` knows if it answers :class:`Inspect`."""
 
 
 class Welcome(_Base, frozen=True, tag="welcome"):
@@ -245,7 +281,7 @@ class Event(_Base, frozen=True, tag="event"):
     data: dict[str, Any] = {}
 
 
-HubMessage = Welcome | SnapOrder | Accepted | Shots | Done | Problem | Event
+HubMessage = Welcome | SnapOrder | Inspect | Accepted | Shots | Done | Problem | Event
 
 _client_decoder = msgspec.json.Decoder(ClientMessage)
 _request_decoder = msgspec.json.Decoder(SnapRequest)
@@ -358,32 +394,5 @@ def _named(frame: bytes) -> str | None:
 
 
 def _check_request(request: SnapRequest) -> None:
-    _check_small("context", request.context, request.id)
-    _check_small("options", request.options, request.id)
-
-
-def _check_small(what: str, value: dict[str, Any], re_: str | None) -> None:
-    if _depth(value) > MAX_CONTEXT_DEPTH:
-        raise BadMessage(f"{what} is nested deeper than {MAX_CONTEXT_DEPTH}", re=re_)
-    size = len(_encoder.encode(value))
-    if size > MAX_CONTEXT_BYTES:
-        raise BadMessage(f"{what} has {size} bytes; at most {MAX_CONTEXT_BYTES} are kept", re=re_)
-
-
-def _depth(value: object) -> int:
-    """Levels of nesting, counted no further than one past the limit."""
-    level, depth = [value], 0
-    while level and depth <= MAX_CONTEXT_DEPTH:
-        inner: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                inner.extend(item.values())
-            elif isinstance(item, list):
-                inner.extend(item)
-            else:
-                continue
-        depth += bool(inner)
-        if not inner:
-            break
-        level = inner
-    return depth
+    check_small("context", request.context, request.id)
+    check_small("options", request.options, request.id)

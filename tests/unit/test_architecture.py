@@ -18,7 +18,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "histogram", "masking", "systemd"}),
-    frozenset({"config", "messages", "receipts"}),
+    frozenset({"config", "bounds", "condition", "messages", "receipts"}),
     frozenset({"auth"}),
     frozenset({"hub", "capture", "classification", "store", "bus"}),
     frozenset({"client", "api", "worker", "recorder", "web", "housekeeping", "readiness"}),
@@ -30,6 +30,9 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 BESIDE = {
     ("messages", "receipts"): "the shapes that messages carry",
+    ("messages", "condition"): "the shapes that messages carry",
+    ("messages", "bounds"): "how large these may be",
+    ("condition", "receipts"): "what freshness is called",
     ("web", "api"): "the page shows what the API answers, to whom the API lets in",
 }
 """Imports inside a layer, with the reason."""

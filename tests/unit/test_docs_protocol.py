@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from objectclassification import messages
+from objectclassification import bounds, messages
 from objectclassification.receipts import FAILURES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -51,7 +51,7 @@ def test_every_failure_is_explained() -> None:
 
 def test_limits_are_the_real_ones() -> None:
     assert f"{messages.MAX_MESSAGE_BYTES:,} bytes" in PAGE
-    assert f"{messages.MAX_CONTEXT_BYTES:,} bytes and {messages.MAX_CONTEXT_DEPTH} levels" in PAGE
+    assert f"{bounds.MAX_CONTEXT_BYTES:,} bytes and {bounds.MAX_CONTEXT_DEPTH} levels" in PAGE
     assert f"At most {messages.MAX_CAMERAS} cameras" in PAGE
 
 

@@ -6,7 +6,7 @@ import msgspec
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from objectclassification.api.access import Reader, Used, answer
+from objectclassification.api.access import Reader, Snapper, Used, answer
 from objectclassification.receipts import Picture, rfc3339
 from objectclassification.store import pictures, snippets
 
@@ -45,6 +45,12 @@ class Camera(msgspec.Struct, frozen=True):
 async def every(parts: Used, identity: Reader) -> Response:
     """Lists the cameras by name, with presence and newest picture."""
     return answer(await list_cameras(parts))
+
+
+@router.get("/{name}/report", summary="How a camera is, asked now")
+async def report(name: str, parts: Used, identity: Snapper) -> Response:
+    """Asks a connected camera program for its versions, disk, source, clock and last log lines."""
+    return answer(await parts.inspect(name))
 
 
 async def list_cameras(parts: Used) -> list[Camera]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from objectclassification.api.counts import HttpCounts
 from objectclassification.auth import Identity, Tokens
 from objectclassification.bus import Bus
+from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
@@ -46,6 +47,7 @@ class Parts:
         tokens: who may come in.
         bus: to say what happened.
         snaps: the hub.
+        inspect: asks a connected camera how it is.
         online: names of the cameras that are connected now.
         counts: of requests.
         ready: what is wrong, by what was looked at; empty when all is well.
@@ -58,6 +60,7 @@ class Parts:
     tokens: Tokens
     bus: Bus
     snaps: Snaps
+    inspect: Callable[[str], Awaitable[CameraReport]]
     online: Callable[[], frozenset[str]]
     counts: HttpCounts
     ready: Callable[[], Awaitable[dict[str, str]]]

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from objectclassification import errors
+from objectclassification.hub.inspections import CameraSilent
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -34,6 +35,7 @@ _STATUS: tuple[tuple[type[errors.ObjectClassificationError], int], ...] = (
     (errors.Undecodable, 422),
     (errors.Busy, 503),
     (errors.ServerStopping, 503),
+    (CameraSilent, 504),
     (errors.TimedOut, 408),
     (errors.RequestError, 422),
     (errors.DiskFull, 507),

@@ -17,6 +17,7 @@ from objectclassification.api.problems import MEDIA_TYPE, Problem
 from objectclassification.api.snaps import ReceiptPage
 from objectclassification.api.snippets import Snippet
 from objectclassification.api.tokens import TokenShown, TokenWanted
+from objectclassification.condition import CameraReport
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Picture, Receipt
 
@@ -35,6 +36,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt"}),
     ("delete", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt of the ended snap"}),
     ("get", "/api/cameras"): (list[Camera], {"200": "The cameras"}),
+    ("get", "/api/cameras/{name}/report"): (CameraReport, {"200": "What the camera answered"}),
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
 }

@@ -20,6 +20,7 @@ from objectclassification.capture.keeper import Keeper
 from objectclassification.capture.picture import Rotation
 from objectclassification.capture.source import Frame, SourceSettings, open_source
 from objectclassification.capture.warmup import Warmup
+from objectclassification.condition import SourceState
 from objectclassification.errors import CaptureError, DarkFrame
 from objectclassification.masking import mask
 from objectclassification.receipts import Freshness
@@ -129,6 +130,21 @@ class Capture:
             open_s=OPEN_S + stall_s + WATCHDOG_S,
             stall_s=stall_s + WATCHDOG_S,
         )
+
+    @property
+    def state(self) -> SourceState:
+        """What the source does now."""
+        return self._keeper.state
+
+    @property
+    def trouble(self) -> tuple[str, float] | None:
+        """How the source failed last, and when in ``time.monotonic()`` seconds."""
+        return self._keeper.trouble
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the source has to say about itself."""
+        return self._keeper.notes
 
     def open(self) -> None:
         """Starts the source ahead of the first picture; returns at once."""

@@ -21,6 +21,7 @@ import structlog
 
 from objectclassification.capture.source import Frame, Source, Stamp
 from objectclassification.capture.warmup import Warmup, warm_up
+from objectclassification.condition import SourceState
 from objectclassification.errors import CaptureError, SourceStalled, StaleFrame
 
 BACKOFF_FIRST_S = 0.25
@@ -32,6 +33,10 @@ TRIES = 2
 STUCK_THREADS = 3
 """After this many threads that never came back from a driver, another one would not help."""
 JOIN_S = 3.0
+
+_Doing = Literal["open", "grab", "rest"]
+_COLD: dict[_Doing, SourceState] = {"open": "opening", "grab": "warming", "rest": "failing"}
+"""What a source that is not warm does, by what its thread does."""
 
 _log = structlog.get_logger(__name__)
 
@@ -54,9 +59,10 @@ class _Run:
         self.source = source
         self.thread: threading.Thread | None = None
         self.frames = 0
+        self.warm = False
         self.now_does("open")
 
-    def now_does(self, what: Literal["open", "grab", "rest"]) -> None:
+    def now_does(self, what: _Doing) -> None:
         self.doing, self.progress_at = what, time.monotonic()
 
 
@@ -94,6 +100,7 @@ class Keeper:
         self._stuck = 0
         self._warm_until = -math.inf
         self._closed = False
+        self._trouble: tuple[str, float] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -104,6 +111,24 @@ class Keeper:
     def live(self) -> bool:
         """Whether frames come by themselves."""
         return self._source.live
+
+    @property
+    def state(self) -> SourceState:
+        """What the source does now."""
+        with self._changed:
+            if self._stuck >= STUCK_THREADS:
+                return "stuck"
+            run = self._run
+            if run is None:
+                return "closed"
+            if run.warm:
+                return "warm"
+            return _COLD[run.doing]
+
+    @property
+    def trouble(self) -> tuple[str, float] | None:
+        """How the source failed last, and when in ``time.monotonic()`` seconds."""
+        return self._trouble
 
     def open(self) -> None:
         """Starts the source ahead of the first frame; returns at once."""
@@ -180,6 +205,7 @@ class Keeper:
     def _give_up(self, run: _Run) -> None:
         """Leaves a stuck thread to itself; it lets go of its source if it ever comes back."""
         self._stuck += 1
+        self._trouble = f"{self._shown} hangs in its driver", time.monotonic()
         self._run = None
         _log.warning("source_stuck", source=self._shown, doing=run.doing, threads=self._stuck)
         if self._stuck >= STUCK_THREADS:
@@ -222,7 +248,7 @@ class Keeper:
                 detail = f"{self._shown} failed: {type(exc).__name__}"
                 self._failed(run, CaptureError(detail, source=self._shown))
                 failed += 1
-            was_live = run.source.live
+            was_live, run.warm = run.source.live, False
             run.source.close()
             if failed and not self._back_off(run, failed, was_live):
                 break
@@ -244,7 +270,7 @@ class Keeper:
         run.source.open()
         opened = time.monotonic()
         warm_up(run.source, self._shown, self._warmup, lambda: run.now_does("grab"))
-        warm = time.monotonic()
+        run.warm, warm = True, time.monotonic()
         with self._changed:
             for asked in self._asked:
                 asked.ms["open"] = (opened - started) * 1000
@@ -298,6 +324,7 @@ class Keeper:
         with self._changed:
             if self._run is not run:
                 return
+            self._trouble = error.detail, time.monotonic()
             if not self._asked:  # else the error reaches whoever asked
                 _log.warning("source_failed", source=self._shown, error=error.detail)
             self._stay_warm()

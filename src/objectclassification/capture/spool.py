@@ -109,6 +109,7 @@ class Spool:
             a new one: those of expired snaps first, of these the oldest. Each is logged.
 
     Attributes:
+        max_bytes: as given.
         dropped: pictures that were dropped by this program so far.
 
     Raises:
@@ -117,7 +118,7 @@ class Spool:
 
     def __init__(self, folder: Path, *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._folder = folder
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.dropped = 0
         self._mutex = Lock()
         try:
@@ -246,12 +247,12 @@ class Spool:
         self._sizes.pop(item.number, None)
 
     def _make_room(self, size: int) -> None:
-        if size > self._max_bytes:
+        if size > self.max_bytes:
             raise CaptureError(
-                f"a picture of {size} bytes is larger than the spool ({self._max_bytes} bytes)",
+                f"a picture of {size} bytes is larger than the spool ({self.max_bytes} bytes)",
                 source=str(self._folder),
             )
-        while self.size_bytes + size > self._max_bytes:
+        while self.size_bytes + size > self.max_bytes:
             self._drop()
 
     def _keep(self, item: SpoolItem, data: bytes) -> None:

@@ -15,6 +15,7 @@ from objectclassification.cli.options import Ca, TokenFile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from objectclassification.client.log_ring import LogRing
     from objectclassification.config import Connection
     from objectclassification.config.cameras import CameraSettings
 
@@ -101,10 +102,12 @@ def camera(
 ) -> None:
     """Serve a camera: take a picture for each snap, and upload it."""
     from objectclassification.cli import logs
+    from objectclassification.client.log_ring import LogRing
     from objectclassification.config import find_connection, spool_folder
     from objectclassification.config.cameras import load_cameras, one_camera
 
-    logs.configure(log_level)
+    ring = LogRing()
+    logs.configure(log_level, ring=ring)
     told: dict[str, Any] = {
         "name": name,
         "source": source,
@@ -128,7 +131,7 @@ def camera(
         cameras, own = (one_camera(**told),), name
     connection = find_connection(url, token_file, ca)
     folder, most_bytes = spool or spool_folder() / own, spool_max * 2**20
-    asyncio.run(_serve(connection, cameras, folder, most_bytes, once=once))
+    asyncio.run(_serve(connection, cameras, folder, most_bytes, ring, once=once))
 
 
 def _keep_warm_s(seconds: float | None, *, warm: bool, cold: bool) -> float | None:
@@ -144,6 +147,7 @@ async def _serve(
     cameras: Sequence[CameraSettings],
     spool: Path,
     spool_max_bytes: int,
+    ring: LogRing,
     *,
     once: bool,
 ) -> None:
@@ -155,6 +159,7 @@ async def _serve(
 
     def tell(line: str) -> None:
         print(line, flush=True)
+        ring.add(line)
         notifier.status(line)
 
     def on_signal() -> None:
@@ -175,4 +180,5 @@ async def _serve(
         stop=stop,
         once=once,
         spool_max_bytes=spool_max_bytes,
+        log=ring.lines,
     )

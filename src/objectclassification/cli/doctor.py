@@ -8,6 +8,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -15,7 +16,7 @@ from objectclassification.cli.options import AsJson, Ca, Config, Data, Server, T
 from objectclassification.errors import EXIT_FAILED, ConfigurationError, DataFolderUnusable
 
 if TYPE_CHECKING:
-    from objectclassification.config import ServerSettings
+    from objectclassification.config import Connection, ServerSettings
     from objectclassification.diagnosis import Check
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -36,15 +37,28 @@ def doctor(
             help="Delete files of no picture, note pictures without one; stop the server first.",
         ),
     ] = False,
+    camera: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Ask this connected camera instead, through the server."),
+    ] = None,
     json: AsJson = False,
     server: Server = None,
     token_file: TokenFile = None,
     ca: Ca = None,
 ) -> None:
-    """Look at all that can be wrong, and say what to do."""
+    """Look at all that can be wrong, and say what to do.
+
+    Exits with 1 when something is.
+    """
     from objectclassification.cli import logs
+    from objectclassification.config import find_connection
 
     logs.configure("error")
+    if camera is not None:
+        if data or config or repair:
+            raise typer.BadParameter("--camera asks a camera: leave --data, --config, --repair out")
+        _ask(camera, find_connection(server, token_file, ca), json)
+        return
     found = []
     for check in _checks(data, config, repair):
         found.append(check)
@@ -56,6 +70,36 @@ def doctor(
         print(jsonlib.dumps([asdict(check) for check in found], indent=2))
     if any(check.status == "fail" for check in found):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _ask(camera: str, connection: Connection, json: bool) -> None:
+    """Shows how a connected camera is, and the last lines of its log."""
+    import msgspec
+
+    from objectclassification.client.http import Http
+    from objectclassification.condition import CameraReport
+    from objectclassification.diagnosis.camera import checks
+
+    with Http(connection) as http:
+        answer = http.json("GET", f"/api/cameras/{quote(camera, safe='')}/report")
+    report = msgspec.convert(answer, CameraReport)
+    found = list(checks(report))
+    if json:
+        print(jsonlib.dumps({**answer, "checks": [asdict(check) for check in found]}, indent=2))
+    else:
+        typer.echo(f"{report.camera} is connected; it answered:")
+        for check in found:
+            _show(check, json)
+        typer.echo(f"Its last {len(report.condition.log)} log lines:")
+        for line in report.condition.log:
+            typer.echo(f"  {_printable(line)}")
+    if any(check.status == "fail" for check in found):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _printable(text: str) -> str:
+    """Without control characters: they are another machine's, and would move this terminal."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _checks(data: Path | None, config: Path | None, repair: bool) -> Iterator[Check]:
@@ -109,4 +153,5 @@ def _show(check: Check, json: bool) -> None:
         return
     status = typer.style(f"{check.status:4}", fg=_COLOURS[check.status])
     todo = f" ⇒ {check.todo}" if check.todo else ""
-    typer.echo(f"{status}  {check.name:10}  {check.found}{todo}")  # without colours in a pipe
+    found = _printable(check.found)
+    typer.echo(f"{status}  {check.name:10}  {found}{todo}")  # without colours in a pipe

@@ -9,14 +9,16 @@ from typing import Any
 
 import structlog
 
+from objectclassification.client.log_ring import LogRing
 from objectclassification.masking import mask
 
 
-def configure(level: str) -> None:
+def configure(level: str, *, ring: LogRing | None = None) -> None:
     """Sets logging up for the process.
 
     Args:
         level: the least that is shown: debug, info, warning or error.
+        ring: keeps the last lines, too.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     people = sys.stderr.isatty()
@@ -32,6 +34,7 @@ def configure(level: str) -> None:
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         redact,
+        *([] if ring is None else [ring.hear]),
     ]
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *told, renderer],

@@ -19,6 +19,7 @@ from objectclassification.capture import Spool, Uploader
 from objectclassification.capture.spool import DEFAULT_MAX_BYTES
 from objectclassification.client import refused
 from objectclassification.client.delivery import Caption, Delivery
+from objectclassification.client.examiner import Examiner
 from objectclassification.client.instance import instance_id
 from objectclassification.client.link import Link
 from objectclassification.client.reports import Reports
@@ -30,11 +31,14 @@ from objectclassification.errors import (
     CaptureError,
     ConfigurationError,
     ObjectClassificationError,
+    ServerUnreachable,
     TimedOut,
 )
 from objectclassification.messages import (
+    INSPECT,
     MAX_CAMERAS,
     Hello,
+    Inspect,
     Problem,
     ShotReport,
     SnapOrder,
@@ -63,6 +67,7 @@ async def serve_cameras(
     stop: asyncio.Event,
     once: bool = False,
     spool_max_bytes: int = DEFAULT_MAX_BYTES,
+    log: Callable[[], Sequence[str]] = tuple,
 ) -> None:
     """Serves cameras over one connection to the hub.
 
@@ -75,6 +80,7 @@ async def serve_cameras(
         once: take and deliver what is due, or a picture of its own of each camera that nothing is
             due for, and end.
         spool_max_bytes: the most that the pictures in the spool may take.
+        log: gives this program's last log lines, for whoever asks how a camera is.
 
     Raises:
         ConfigurationError: the cameras, the spool or the connection cannot be used.
@@ -98,6 +104,7 @@ async def serve_cameras(
             version=__version__,
             agent=f"{platform.system()} {platform.machine()}",
             cameras=tuple(shooter.offer for shooter in shooters.values()),
+            knows=(INSPECT,),
         )
         url, token, ca = connection.url, connection.token, connection.ca
         patience_s = ONCE_CONNECT_S if once else None
@@ -107,7 +114,8 @@ async def serve_cameras(
         reports = Reports(link, kept.due())
         new_uploader = partial(Uploader, url, token, ca=ca, attempts=1)
         delivery = Delivery(kept, spool / refused.FOLDER, new_uploader, reports, tell)
-        program = CameraProgram(link, shooters, reports, delivery, tell)
+        examiner = Examiner(shooters, kept, spool, spool / refused.FOLDER, log)
+        program = CameraProgram(link, shooters, reports, delivery, examiner, tell)
         await program.run(stop, once=once)
 
 
@@ -119,6 +127,7 @@ class CameraProgram:
         shooters: the cameras by name.
         reports: what is said of each shot.
         delivery: uploads the pictures.
+        examiner: says how a camera is.
         tell: takes each line for the person at the screen.
     """
 
@@ -128,12 +137,14 @@ class CameraProgram:
         shooters: Mapping[str, Shooter],
         reports: Reports,
         delivery: Delivery,
+        examiner: Examiner,
         tell: Callable[[str], None],
     ) -> None:
         self._link = link
         self._shooters = shooters
         self._reports = reports
         self._delivery = delivery
+        self._examiner = examiner
         self._tell = tell
         self._welcomed = asyncio.Event()
         self._due: frozenset[str] = frozenset()
@@ -167,6 +178,8 @@ class CameraProgram:
                     self._take_order(message, time.monotonic())
                 case Welcome():
                     await self._take_welcome(message, time.monotonic())
+                case Inspect():
+                    self._start(self._say_how_it_is(message, time.time()))
                 case Problem():
                     _log.warning("the hub objects", code=message.code, detail=message.detail)
 
@@ -197,6 +210,13 @@ class CameraProgram:
             report = ShotReport(snap=order.id, camera=order.camera, state="delivered")
             self._reports.note(report)
             self._start(self._shoot(shooter, order, arrived, "controller"))
+
+    async def _say_how_it_is(self, inspect: Inspect, received_at: float) -> None:
+        work = partial(self._examiner.report, inspect, received_at)
+        try:
+            await self._link.send(await in_thread(work, "look around"))
+        except (KeyError, OSError, ServerUnreachable) as exc:  # who asked is told of the silence
+            _log.warning("no answer of how the camera is", camera=inspect.camera, why=str(exc))
 
     async def _shoot(
         self, shooter: Shooter, order: SnapOrder, arrived: float, origin: Origin

@@ -8,11 +8,13 @@ import requests
 
 from objectclassification.config import Connection
 from objectclassification.errors import (
+    Conflict,
     Forbidden,
     NotFound,
     ObjectClassificationError,
     RequestError,
     ServerUnreachable,
+    TimedOut,
     Unauthorized,
 )
 
@@ -48,7 +50,8 @@ class Http:
 
         Raises:
             ServerUnreachable: no answer.
-            Unauthorized, Forbidden, NotFound, RequestError: the server's no.
+            Unauthorized, Forbidden, NotFound, Conflict, RequestError: the server's no.
+            TimedOut: a camera that was to be asked did not answer.
         """
         response = self._call(method, path, json=body)
         return response.json() if response.content else None
@@ -92,5 +95,7 @@ def _error(response: requests.Response) -> ObjectClassificationError:
         detail = str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
         detail = f"the server answered {response.status_code} {response.reason}"
-    kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound}
+    if response.status_code == 504:
+        return TimedOut(detail, after_s=response.elapsed.total_seconds())
+    kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}
     return kinds.get(response.status_code, RequestError)(detail)

@@ -7,11 +7,14 @@ import math
 import time
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 from objectclassification.capture import Capture, Spool, SpoolItem, Taken
 from objectclassification.client.threads import in_thread
+from objectclassification.condition import SourceCondition
 from objectclassification.config.cameras import CameraSettings
-from objectclassification.errors import ConfigurationError, SourceStalled
+from objectclassification.errors import CaptureError, ConfigurationError, SourceStalled
+from objectclassification.masking import mask
 from objectclassification.messages import CameraOffer, SnapOrder, is_name
 from objectclassification.receipts import Origin
 
@@ -82,6 +85,9 @@ class Shooter:
         self._spool = spool
         self._stays_warm = settings.keep_warm_s == math.inf
         self._places = asyncio.Semaphore(SHOTS_AT_ONCE)
+        self._taken = self._failed = 0
+        self._last: Taken | None = None
+        self._trouble: tuple[str, float] | None = None
 
     def open(self) -> None:
         """Starts a source that is to stay warm; others are started by the first snap."""
@@ -104,7 +110,36 @@ class Shooter:
         """
         async with self._places:
             work = partial(self._shoot, order, arrived, origin)
-            return await in_thread(work, f"shoot {self.offer.name}")
+            try:
+                shot = await in_thread(work, f"shoot {self.offer.name}")
+            except CaptureError as exc:
+                self._failed += 1
+                self._trouble = exc.detail, time.monotonic()
+                raise
+            self._taken += 1
+            self._last = shot.taken
+            return shot
+
+    def condition(self) -> SourceCondition:
+        """Says how the source is, and how its last picture came about."""
+        now, last = time.monotonic(), self._last
+        troubles = [each for each in (self._trouble, self._capture.trouble) if each is not None]
+        error, error_at = max(troubles, key=itemgetter(1), default=("", now))
+        return SourceCondition(
+            address=self.offer.source,
+            state=self._capture.state,
+            taken=self._taken,
+            failed=self._failed,
+            picture_age_s=None if last is None else round(max(0.0, now - last.taken_at), 3),
+            width=None if last is None else last.width,
+            height=None if last is None else last.height,
+            freshness=None if last is None else last.freshness,
+            error=mask(error)[:MOST_CHARACTERS],
+            error_age_s=round(max(0.0, now - error_at), 3) if troubles else None,
+            notes=tuple(
+                mask(note)[:MOST_CHARACTERS] for note in self._capture.notes[:MOST_WARNINGS]
+            ),
+        )
 
     def close(self) -> None:
         """Lets go of the source; shots that wait for it fail."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from objectclassification.auth import Identity
+from objectclassification.condition import CameraReport
+from objectclassification.errors import ObjectClassificationError
 from objectclassification.messages import CameraOffer, Topic
 from objectclassification.receipts import Origin, Receipt, Shot, Until
 
@@ -149,4 +151,23 @@ class Finished:
     receipt: Receipt
 
 
-Effect = Send | SendEach | Close | Register | Store | SaveShots | Reconcile | Publish | Finished
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A camera said how it is, or did not."""
+
+    id: str
+    answer: CameraReport | ObjectClassificationError
+
+
+Effect = (
+    Inspected
+    | Send
+    | SendEach
+    | Close
+    | Register
+    | Store
+    | SaveShots
+    | Reconcile
+    | Publish
+    | Finished
+)

@@ -24,11 +24,13 @@ from objectclassification.errors import (
     ServerStopping,
 )
 from objectclassification.hub.counts import Counts
-from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, Effect, NewSnap
+from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, Effect
 from objectclassification.hub.greeting import Greeter
+from objectclassification.hub.inspections import Inspections
 from objectclassification.hub.live import LiveSnaps
 from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.presence import CameraPresence, Cameras, Population
+from objectclassification.hub.requests import Requests
 from objectclassification.hub.selectors import choose
 from objectclassification.hub.sessions import Backlog, Session, Sessions
 from objectclassification.hub.snaps import Phase
@@ -38,6 +40,7 @@ from objectclassification.messages import (
     Cancel,
     Hello,
     Problem,
+    Report,
     Role,
     ShotReport,
     Sleep,
@@ -47,18 +50,12 @@ from objectclassification.messages import (
     decode_client,
 )
 from objectclassification.receipts import (
-    RANK,
-    Origin,
     PictureRef,
     Prediction,
     Receipt,
     Shot,
     Until,
-    rfc3339,
 )
-
-CAMERA_SNAP_DEADLINE_S = 60.0
-"""How long a snap that a camera made itself waits for its picture."""
 
 
 class Hub:
@@ -87,14 +84,15 @@ class Hub:
         self.heartbeat_s = heartbeat_s
         self.counts = Counts()
         self._clock = clock
-        self._wall = wall
-        self._new_id = new_id
-        self._until: Until = until
+        self._requests = Requests(wall, new_id, until)
         self._stopping = False
         self._sessions = Sessions()
         self._cameras = Cameras(self._sessions, wall)
         self._out = Outbox(self._sessions)
         self._snaps = LiveSnaps(self._sessions, self._out, clock)
+        self._inspections = Inspections(
+            self._sessions, self._cameras, self._out, clock=clock, wall=wall, new_id=new_id
+        )
         self._greeter = Greeter(
             self._sessions, self._cameras, self._snaps, self._out, heartbeat_s=heartbeat_s
         )
@@ -104,7 +102,7 @@ class Hub:
     @property
     def due_at(self) -> float:
         """When :meth:`tick` has something to do, by the clock; infinite if nothing waits."""
-        return self._snaps.due_at
+        return min(self._snaps.due_at, self._inspections.due_at)
 
     @property
     def live_snaps(self) -> int:
@@ -148,6 +146,7 @@ class Hub:
         gone = self._sessions.remove(session)
         if gone is not None:
             self._greeter.left(gone)
+            self._inspections.left(session)
 
     def pause(self, session: int) -> None:
         """A connection takes no more for now: what it is told is kept, the newest only."""
@@ -200,6 +199,8 @@ class Hub:
                     if message.topics:
                         sender.identity.require("read")
                     self._sessions.watch(sender, message.topics)
+                case Report() as message:
+                    self._inspections.answered(sender, message)
                 case Sleep() as message:
                     sender.must_serve(message.camera)
                     self._cameras.sleeps(message.camera, message.until)
@@ -246,10 +247,12 @@ class Hub:
             raise ServerStopping("the server is stopping")
         live = self._snaps.get(request.id or "")
         if live is not None:
-            self._snaps.join(live, self._new(request, identity, live.new.cameras), session)
+            self._snaps.join(
+                live, self._requests.snap(request, identity, live.new.cameras), session
+            )
             return live.new.id
         cameras = choose(request.to, known=self._cameras.groups, connected=self._sessions.by_camera)
-        new = self._new(request, identity, cameras)
+        new = self._requests.snap(request, identity, cameras)
         return self._snaps.begin(new, follower=session, relayed=relayed).new.id
 
     def cancel(self, snap_id: str, identity: Identity) -> None:
@@ -279,6 +282,22 @@ class Hub:
     def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
         """A picture cannot be classified; nothing happens if the snap has ended."""
         self._snaps.apply(snap_id, lambda snap, now: snap.classify_failed(camera, detail, now))
+
+    def inspect(self, camera: str) -> str:
+        """Asks a camera how it is.
+
+        Returns:
+            The id of the effect ``Inspected`` that ends it, 5 s later at the latest.
+
+        Raises:
+            NotFound: no such camera.
+            CameraAway: it is offline or asleep.
+            CannotBeAsked: its program is too old to know the question.
+            ServerStopping: the hub takes nothing new.
+        """
+        if self._stopping:
+            raise ServerStopping("the server is stopping")
+        return self._inspections.begin(camera)
 
     def publish(self, topic: Topic, name: str, data: dict[str, Any]) -> None:
         """Something happened elsewhere in the process: tells those who watch."""
@@ -327,11 +346,13 @@ class Hub:
     def tick(self) -> None:
         """Does what is due: tells followers, saves ended shots, ends what is over its deadline."""
         self._snaps.tick()
+        self._inspections.tick()
 
     def stop(self) -> None:
         """Takes no new snaps, and ends the open ones; then ``live_snaps`` falls to zero."""
         self._stopping = True
         self._snaps.stop()
+        self._inspections.stop()
 
     # What each message does.
 
@@ -357,34 +378,10 @@ class Hub:
         if snap is None:
             if report.origin != "camera" or self._stopping:
                 return  # it ended; a camera may be late
-            request = SnapRequest(
-                to=(report.camera,), id=report.snap, deadline_s=CAMERA_SNAP_DEADLINE_S
-            )
-            new = self._new(request, sender.identity, (report.camera,), origin="camera")
+            new = self._requests.own(report, sender.identity)
             snap = self._snaps.begin(new, follower=None)
         snap.report(report, self._clock())
         self._snaps.changed(snap)
-
-    def _new(
-        self,
-        request: SnapRequest,
-        identity: Identity,
-        cameras: tuple[str, ...],
-        *,
-        origin: Origin = "controller",
-    ) -> NewSnap:
-        return NewSnap(
-            id=request.id if request.id is not None else self._new_id(),
-            by=identity.token_id,
-            to=request.to,
-            cameras=cameras,
-            until=min(request.until, self._until, key=RANK.__getitem__),
-            deadline_s=request.deadline_s,
-            context=request.context,
-            options=request.options,
-            origin=origin,
-            accepted_at=rfc3339(self._wall()),
-        )
 
     def _refuse(self, session: Session, code: str, detail: str, re: str | None) -> None:
         if session.may_err(self._clock()):

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from objectclassification.auth import Identity, Tokens
+from objectclassification.condition import CameraReport
 from objectclassification.errors import NotFound, ServerStopping
 from objectclassification.hub.connection import (
     HANDSHAKE_TIMEOUT_S,
@@ -29,6 +30,7 @@ from objectclassification.hub.effects import (
     Close,
     Effect,
     Finished,
+    Inspected,
     Publish,
     Reconcile,
     Register,
@@ -42,6 +44,7 @@ from objectclassification.hub.presence import CameraPresence, Population
 from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.hub.remote import TrustedProxies
+from objectclassification.hub.waiters import Waiters
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import PictureRef, Prediction, Receipt
 
@@ -92,7 +95,8 @@ class HubRunner:
         self._numbers = itertools.count(1)
         self._connections: dict[int, Connection] = {}
         self._writing: list[Connection] = []
-        self._ending: dict[str, asyncio.Future[Receipt]] = {}
+        self._ending: Waiters[Receipt] = Waiters()
+        self._inspecting: Waiters[CameraReport] = Waiters()
         self._callbacks: list[Callable[[Event], None]] = []
         self._due: asyncio.TimerHandle | None = None
         self._due_at = math.inf
@@ -136,9 +140,7 @@ class HubRunner:
                 timer.cancel()
         error = ServerStopping("the server stopped")
         await self._recording.stop(error)
-        for ending in self._ending.values():
-            ending.set_exception(error)
-            ending.exception()  # it may be that nobody waits any more
+        self._ending.fail_all(error)
 
     # For the API, the worker and the page.
 
@@ -169,8 +171,7 @@ class HubRunner:
         """
         if self._hub.receipt(snap_id) is None:
             raise NotFound(f"no open snap {snap_id}")
-        ending = self._ending.setdefault(snap_id, self._loop.create_future())
-        return await asyncio.shield(ending)
+        return await self._ending.wait(snap_id)
 
     def cancel(self, snap_id: str, identity: Identity) -> None:
         """Ends a live snap now.
@@ -185,6 +186,16 @@ class HubRunner:
     def receipt(self, snap_id: str) -> Receipt | None:
         """Returns the receipt of a live snap."""
         return self._hub.receipt(snap_id)
+
+    async def inspect(self, camera: str) -> CameraReport:
+        """Asks a camera how it is.
+
+        Raises:
+            NotFound, CameraAway, CannotBeAsked, CameraSilent, ServerStopping: it cannot, and why.
+        """
+        question = self._hub.inspect(camera)
+        self._settle()
+        return await self._inspecting.wait(question)
 
     def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
         """The API stored a picture of a snap; call it after the transaction."""
@@ -330,11 +341,11 @@ class HubRunner:
                 self._recording.begin(effect)
             case Publish():
                 self._tell(Event(topic=effect.topic, name=effect.name, data=effect.data))
+            case Inspected():
+                self._inspecting.end(effect.id, effect.answer)
             case Finished():
                 self.counts.ended(effect.receipt)
-                ending = self._ending.pop(effect.receipt.snap, None)
-                if ending is not None:
-                    ending.set_result(effect.receipt)
+                self._ending.end(effect.receipt.snap, effect.receipt)
 
     def _tell(self, event: Event) -> None:
         for callback in list(self._callbacks):

@@ -37,6 +37,7 @@ class Session:
         role: what it said in its ``hello``; None for a plain client.
         instance: from its ``hello``.
         offers: the cameras it serves, by name.
+        knows: messages that came after the first ones, and that it answers.
         placed: its cameras have their slots and it was welcomed.
         topics: what it watches.
         backlog: set while its connection takes no more.
@@ -50,6 +51,7 @@ class Session:
         "id",
         "identity",
         "instance",
+        "knows",
         "offers",
         "placed",
         "role",
@@ -65,6 +67,7 @@ class Session:
         self.agent = ""
         self.version = ""
         self.offers: dict[str, CameraOffer] = _NO_OFFERS
+        self.knows: tuple[str, ...] = ()
         self.placed = False
         self.topics: frozenset[Topic] = frozenset()
         self.backlog: Backlog | None = None
@@ -153,6 +156,7 @@ class Sessions:
         session.instance = hello.instance
         session.agent = hello.agent
         session.version = hello.version
+        session.knows = hello.knows
         self._by_instance[(session.identity.token_id, hello.instance)] = session
         self.plain.pop(session.id, None)
         if hello.role == "listener":
