@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -60,16 +61,17 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 class Address:
-    """Where a server listens, and its admin token."""
+    """Where a server listens, its admin token, and with TLS its certificate's authority."""
 
-    def __init__(self, port: int, token: str | None) -> None:
+    def __init__(self, port: int, token: str | None, ca: Path | None = None) -> None:
         self.port = port
         self.token = token
+        self.ca = ca
 
     @property
     def url(self) -> str:
         """For HTTP."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.ca else 'http'}://127.0.0.1:{self.port}"
 
     def call(
         self, method: str, path: str, *, token: str | None = None, **kwargs: Any
@@ -85,6 +87,7 @@ class Address:
             headers=headers,
             timeout=WAIT_S,
             allow_redirects=False,
+            verify=str(self.ca) if self.ca else None,
             **kwargs,
         )
 
@@ -100,7 +103,8 @@ class Address:
         used = self.token if token is None else token
         headers = {"Authorization": f"Bearer {used}"} if used else {}
         return connect(
-            f"ws://127.0.0.1:{self.port}{path}",
+            f"ws{self.url.removeprefix('http')}{path}",
+            ssl=ssl.create_default_context(cafile=self.ca) if self.ca else None,
             additional_headers=headers,
             compression=None,
             max_size=None,
@@ -180,7 +184,8 @@ class Served(Address):
     def __enter__(self) -> Served:
         self._thread.start()
         self.system, port = self._ready.result(WAIT_S)
-        super().__init__(port, self.system.token)
+        ca = None if self.system.tls is None else self.system.tls.authority_file
+        super().__init__(port, self.system.token, ca)
         return self
 
     def __exit__(
@@ -234,7 +239,9 @@ class Served(Address):
         listener = bind(self.settings.host, 0)
         try:
             async with running(self.settings) as system:
-                server = HttpServer(system.app, self.settings, uvicorn_protocol(system.runner))
+                tls = None if system.tls is None else system.tls.context
+                upgraded = uvicorn_protocol(system.runner)
+                server = HttpServer(system.app, self.settings, upgraded, tls)
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 await server.listening.wait()
                 self._ready.set_result((system, listener.getsockname()[1]))
@@ -277,10 +284,12 @@ class ServeProcess(Address):
                 text=True,
             )
         self.banner = self._read_banner()
-        where = re.search(r"http://127\.0\.0\.1:(\d+)/", self.banner)
+        where = re.search(r"https?://(?:127\.0\.0\.1|localhost):(\d+)/", self.banner)
         assert where, f"it did not start: {self.banner}{self.errors}"
         file = self.data / "admin-token"
-        super().__init__(int(where[1]), file.read_text().strip() if file.exists() else None)
+        token = file.read_text().strip() if file.exists() else None
+        ca = self.data / "ca.crt"
+        super().__init__(int(where[1]), token, ca if ca.exists() else None)
 
     def __enter__(self) -> ServeProcess:
         return self

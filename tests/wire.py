@@ -21,6 +21,7 @@ class Wire:
     Attributes:
         port: its own.
         url: what to give to the program instead of the server's.
+        heard_bytes: what the program has sent so far.
         held: set while a PUT is kept from the server.
         lost: set once the answer to a PUT was lost.
     """
@@ -32,6 +33,7 @@ class Wire:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="wire")
         self._writers: set[asyncio.StreamWriter] = set()
         self._answers_to_lose = 0
+        self.heard_bytes = 0
         self.held = threading.Event()
         self.lost = threading.Event()
 
@@ -103,6 +105,7 @@ class Wire:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, loses: asyncio.Event
     ) -> None:
         while piece := await reader.read(65536):
+            self.heard_bytes += len(piece)
             if piece.startswith(b"PUT "):
                 if not self._free.is_set():
                     self.held.set()

@@ -27,6 +27,7 @@ from objectclassification.bus import (
     PictureClassified,
     PictureUploaded,
 )
+from objectclassification.certificates import ServerTls, serving_tls
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.config import ServerSettings, write_secret
 from objectclassification.housekeeping import Housekeeper, tidying
@@ -61,6 +62,7 @@ class System:
         token: the admin token of the data folder, None with ``--no-auth``.
         token_file: where it is kept.
         first_start: whether the token was made now.
+        tls: for HTTPS and wss; None is plain.
     """
 
     app: FastAPI
@@ -68,6 +70,7 @@ class System:
     token: str | None
     token_file: Path | None
     first_start: bool
+    tls: ServerTls | None
 
 
 @asynccontextmanager
@@ -77,12 +80,16 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
     Raises:
         DataFolderUnusable: the data folder cannot be used, or another server uses it.
         NewerDatabase: a newer version made it.
+        ConfigurationError: the certificate cannot be used.
         ModelError: the model cannot be used.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.held(settings.data))
         server = _server_id(settings.data / folder.SERVER_ID)
         folder.make_private(settings.data)
+        tls = await stack.enter_async_context(
+            serving_tls(settings.certificate, settings.data, settings.host)
+        )
         database = open_database(settings.data / folder.DATABASE)
         stack.callback(database.close)
         upgrade(database.engine)
@@ -157,6 +164,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 counts=counts,
                 ready=readiness.failing,
                 metrics=metrics.page,
+                authority=None if tls is None else tls.authority,
             )
         )
         web.install(app)
@@ -166,6 +174,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             token=token,
             token_file=None if token is None else _token_file(settings.data),
             first_start=first_start,
+            tls=tls,
         )
 
 

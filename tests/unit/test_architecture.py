@@ -19,8 +19,8 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "histogram", "masking", "systemd"}),
     frozenset({"config", "bounds", "condition", "messages", "receipts"}),
-    frozenset({"auth"}),
-    frozenset({"hub", "capture", "classification", "store", "bus"}),
+    frozenset({"auth", "trust"}),
+    frozenset({"hub", "capture", "classification", "store", "bus", "certificates"}),
     frozenset({"client", "api", "worker", "recorder", "web", "housekeeping", "readiness"}),
     frozenset({"metrics"}),
     frozenset({"bootstrap", "diagnosis"}),

@@ -52,6 +52,7 @@ class Parts:
         counts: of requests.
         ready: what is wrong, by what was looked at; empty when all is well.
         metrics: the Prometheus page.
+        authority: the certificate of the server's own authority, in PEM, if it has one.
     """
 
     settings: ServerSettings
@@ -65,3 +66,4 @@ class Parts:
     counts: HttpCounts
     ready: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[], Awaitable[bytes]]
+    authority: str | None

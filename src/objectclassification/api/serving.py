@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, cast
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from objectclassification.api.access import bodies_of
 from objectclassification.config import ServerSettings
 from objectclassification.errors import ConfigurationError
+from objectclassification.hub.limits import TLS_GOODBYE_S
 
 BACKLOG = 4096
 MAX_HEADER_BYTES = 65_536
@@ -192,14 +194,23 @@ class HttpServer(uvicorn.Server):
         app: the API.
         settings: the server's.
         websocket: the protocol class for WebSockets, as uvicorn calls it.
+        tls: for HTTPS; plain HTTP without.
 
     Attributes:
         listening: set once it takes connections.
     """
 
-    def __init__(self, app: FastAPI, settings: ServerSettings, websocket: Any) -> None:
+    def __init__(
+        self,
+        app: FastAPI,
+        settings: ServerSettings,
+        websocket: Any,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.listening = asyncio.Event()
         self._app = app
+        self._tls = tls
+        self._handshake_timeout_s = settings.header_timeout_s
         super().__init__(
             uvicorn.Config(
                 app,
@@ -222,8 +233,20 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to listen."""
-        await super().startup(sockets)
+        """Starts to listen: as uvicorn does, and with time limits on TLS."""
+        loop = asyncio.get_running_loop()
+        self.servers: list[asyncio.Server] = []
+        for listener in sockets or ():
+            server = await loop.create_server(
+                self._new_connection,
+                sock=listener,
+                backlog=BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._handshake_timeout_s if self._tls else None,
+                ssl_shutdown_timeout=TLS_GOODBYE_S if self._tls else None,
+            )
+            self.servers.append(server)
+        self.started = True
         self.listening.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -233,6 +256,10 @@ class HttpServer(uvicorn.Server):
             await super().shutdown(sockets)
         finally:
             ending.cancel()
+
+    def _new_connection(self) -> asyncio.Protocol:
+        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state={})
 
     def _end_bodies(self) -> None:
         for task in bodies_of(self._app):

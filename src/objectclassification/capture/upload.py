@@ -15,7 +15,15 @@ import requests
 import stamina
 from requests.auth import AuthBase
 
-from objectclassification.errors import ConfigurationError, UploadError, UploadFailed, UploadRefused
+from objectclassification.errors import (
+    ConfigurationError,
+    ServerUnreachable,
+    UploadError,
+    UploadFailed,
+    UploadRefused,
+)
+from objectclassification.trust import Trust
+from objectclassification.trust.adapter import TrustAdapter
 
 if TYPE_CHECKING:
     from objectclassification.capture.spool import SpoolItem
@@ -58,7 +66,7 @@ class Uploader:
     Args:
         base_url: ``http://host:port``; a path is kept, a query is not.
         token: of a camera or an admin. It is sent to this server only: redirects are refused.
-        ca: a private certificate authority's file.
+        ca: a private certificate authority's file; else the one that this account has pinned.
         attempts: the most tries of one picture; after them it is UploadFailed.
         timeout_s: the longest wait for an answer.
 
@@ -85,11 +93,8 @@ class Uploader:
         self._timeout = (CONNECT_S, timeout_s)
         self._session = requests.Session()
         self._session.auth = _Bearer(token) if token else None
-        if ca is not None:
-            # verify= of each request, because REQUESTS_CA_BUNDLE would win over the session's.
-            self._verify: bool | str = str(ca)
-        else:
-            self._verify = True
+        self._trust = Trust(base_url, ca)
+        self._believes = False
 
     def send(self, item: SpoolItem) -> dict[str, Any]:
         """Uploads a picture of the spool; the caller removes it there.
@@ -177,6 +182,8 @@ class Uploader:
     def _put_once(
         self, upload: str, data: bytes, headers: dict[str, str], query: dict[str, str | int]
     ) -> dict[str, Any]:
+        if not self._believes:
+            self._believe()
         try:
             response = self._session.put(
                 self._base + upload,
@@ -184,14 +191,11 @@ class Uploader:
                 headers=headers,
                 params=query,
                 timeout=self._timeout,
-                verify=self._verify,
                 allow_redirects=False,
             )
             answer = response.json() if response.ok else None
         except requests.exceptions.SSLError as exc:
-            raise UploadFailed(
-                f"{self._base} has a certificate that is not trusted (--ca FILE says who signed it)"
-            ) from exc
+            raise self._why_untrusted(exc) from exc
         except requests.Timeout as exc:
             raise _Retryable(f"{self._base} does not answer") from exc
         except requests.exceptions.JSONDecodeError as exc:
@@ -203,6 +207,20 @@ class Uploader:
         if response.status_code in (200, 201) and isinstance(answer, dict):
             return answer
         raise self._refusal(response)
+
+    def _believe(self) -> None:
+        """Checks the next connections as the trust says now: a pin may be newer than this."""
+        if (context := self._trust.context) is not None:
+            self._session.mount("https://", TrustAdapter(context))
+        self._believes = True
+
+    def _why_untrusted(self, failed: requests.exceptions.SSLError) -> UploadFailed:
+        self._believes = False
+        try:
+            self._trust.settle()
+        except ServerUnreachable as exc:
+            return UploadFailed(exc.detail)
+        return _Retryable(f"{self._base}: the TLS connection broke")
 
     def _refusal(self, response: requests.Response) -> UploadError:
         status = response.status_code

@@ -100,10 +100,13 @@ def capture(
     from objectclassification.capture.capture import Capture
     from objectclassification.cli import logs
     from objectclassification.config import find_connection
+    from objectclassification.trust import Trust
 
     logs.configure("error")  # a failure is told in one line, at the end
     # Before the picture: a wrong address should not cost a shutter.
     connection = find_connection(url, token_file, ca) if upload else None
+    if connection is not None:
+        Trust(connection.url, connection.ca, pins=True).settle()
     with Capture(
         source,
         path,

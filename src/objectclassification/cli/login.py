@@ -32,8 +32,11 @@ def login(
     from objectclassification.client.http import Http
     from objectclassification.config import Connection, find_connection, remember, split_token
     from objectclassification.errors import ConfigurationError, Forbidden, NotFound
+    from objectclassification.trust import Trust
 
     plain, token = split_token(url)
+    # First, so that its fingerprint is on the screen before a token is typed.
+    Trust(plain, ca, pins=True).settle()
     if token_file is not None or token is None:
         token = _ask() if token_file is None else find_connection(plain, token_file).token
     connection = Connection(plain, token, ca)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,15 @@ Ca = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Certificate authority of a private certificate, in PEM."),
 ]
+Tls = Annotated[
+    Literal["auto", "off"] | None,
+    typer.Option(help="auto: a certificate of a local authority. By default off."),
+]
+TlsCert = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificate with its chain, in PEM, for HTTPS and wss."),
+]
+TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, in PEM.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Data = Annotated[
     Path | None,

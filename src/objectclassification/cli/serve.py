@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from objectclassification.cli import options
+
 if TYPE_CHECKING:
     from objectclassification.bootstrap import System
     from objectclassification.config import ServerSettings
@@ -35,6 +37,9 @@ def serve(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML file with more settings.")
     ] = None,
+    tls: options.Tls = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="No tokens; loopback only.")] = False,
     log_level: Annotated[
         str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
@@ -45,7 +50,16 @@ def serve(
     from objectclassification.config import load_server
 
     logs.configure(log_level)
-    settings = load_server(config, host=host, port=port, data=data, no_auth=no_auth or None)
+    settings = load_server(
+        config,
+        host=host,
+        port=port,
+        data=data,
+        tls=tls,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        no_auth=no_auth or None,
+    )
     asyncio.run(_serve(settings))
 
 
@@ -64,10 +78,12 @@ async def _serve(settings: ServerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     listener = bind(settings.host, settings.port)
     async with running(settings) as system:
-        server = HttpServer(system.app, settings, uvicorn_protocol(system.runner))
+        tls = None if system.tls is None else system.tls.context
+        server = HttpServer(system.app, settings, uvicorn_protocol(system.runner), tls)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
-        remember_local(_url(listener, settings, outside=False), system.token_file)
+        ca = None if system.tls is None else system.tls.authority_file
+        remember_local(_url(listener, settings, outside=False), system.token_file, ca)
         _announce(settings, listener, system)
         show_cameras(notifier, system.runner, _url(listener, settings, outside=True))
         stopping = asyncio.create_task(stop.wait())
@@ -85,6 +101,7 @@ def _announce(settings: ServerSettings, listener: socket.socket, system: System)
     from objectclassification import __version__
     from objectclassification.config.service import prints_to_journal
     from objectclassification.hub.address import machine_address
+    from objectclassification.trust.handshake import fingerprint
 
     machine = machine_address()
     url = _url(listener, settings, outside=True)
@@ -96,14 +113,23 @@ def _announce(settings: ServerSettings, listener: socket.socket, system: System)
         print(f"  The token is in {system.token_file} and is not shown again.")
     else:
         print(f"  open:  {url}/  (the admin token is in {system.token_file})")
+    if system.tls is not None and system.tls.authority is not None:
+        print(f"  trust: {url}/trust  (how to trust its certificate authority, of fingerprint")
+        print(f"         {fingerprint(system.tls.authority)})")
     print(f"  data:  {settings.data}", flush=True)
 
 
 def _url(listener: socket.socket, settings: ServerSettings, *, outside: bool) -> str:
+    from objectclassification.config.tls import CertificateFiles
     from objectclassification.hub.address import machine_address
 
     port = listener.getsockname()[1]
     host = settings.host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
         host = machine_address().address if outside else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    choice, scheme = settings.certificate, "http" if settings.certificate is None else "https"
+    if isinstance(choice, CertificateFiles):
+        from objectclassification.certificates.authority import first_host_name
+
+        host = first_host_name(choice.cert) or host  # by its address nobody would believe it
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

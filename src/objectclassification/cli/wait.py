@@ -26,9 +26,11 @@ def wait(
     from objectclassification.cli import logs
     from objectclassification.client.client import Client
     from objectclassification.config import find_connection
+    from objectclassification.trust import Trust
 
     logs.configure("warning")
     connection = find_connection(server, token_file, ca)
+    Trust(connection.url, connection.ca, pins=True).settle()
     with Client(connection.url, connection.token, ca=connection.ca) as client:
         client.wait_for_snap(timeout)
     print("snap")

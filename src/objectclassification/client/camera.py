@@ -109,7 +109,7 @@ async def serve_cameras(
         url, token, ca = connection.url, connection.token, connection.ca
         patience_s = ONCE_CONNECT_S if once else None
         link = await stack.enter_async_context(
-            Link(url, hello, token=token, ca=ca, patience_s=patience_s)
+            Link(url, hello, token=token, ca=ca, pins=True, patience_s=patience_s)
         )
         reports = Reports(link, kept.due())
         new_uploader = partial(Uploader, url, token, ca=ca, attempts=1)

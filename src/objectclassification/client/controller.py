@@ -94,7 +94,12 @@ async def snap(
         agent=f"{platform.system()} {platform.machine()}",
     )
     link = Link(
-        connection.url, hello, token=connection.token, ca=connection.ca, patience_s=PATIENCE_S
+        connection.url,
+        hello,
+        token=connection.token,
+        ca=connection.ca,
+        pins=True,
+        patience_s=PATIENCE_S,
     )
     shots: dict[str, Shot] = {}
     most_s = PATIENCE_S + request.deadline_s + GRACE_S

@@ -17,6 +17,8 @@ from objectclassification.errors import (
     TimedOut,
     Unauthorized,
 )
+from objectclassification.trust import Trust
+from objectclassification.trust.adapter import TrustAdapter
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
@@ -34,8 +36,8 @@ class Http:
         self._session = requests.Session()
         if connection.token:
             self._session.headers["Authorization"] = f"Bearer {connection.token}"
-        if connection.ca is not None:
-            self._session.verify = str(connection.ca)
+        self._trust = Trust(connection.url, connection.ca, pins=True)
+        self._believe()
 
     def __enter__(self) -> Http:
         """Returns itself."""
@@ -67,27 +69,39 @@ class Http:
 
     def _call(self, method: str, path: str, json: Any = None) -> requests.Response:
         try:
-            response = self._session.request(
-                method,
-                self._url + path,
-                json=json,
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-                # A redirect could carry the token to another host.
-                allow_redirects=False,
-            )
-        except requests.exceptions.SSLError as exc:
-            raise ServerUnreachable(
-                f"{self._url} shows a certificate we do not trust: give its authority with --ca",
-                url=self._url,
-            ) from exc
+            try:
+                response = self._call_once(method, path, json)
+            except requests.exceptions.SSLError:
+                self._trust.settle()
+                self._believe()
+                response = self._call_once(method, path, json)
         except requests.RequestException as exc:
-            raise ServerUnreachable(
-                f"no server answers at {self._url}: is `objectclassification serve` running there?",
-                url=self._url,
-            ) from exc
+            if self._trust.is_elsewhere():
+                detail = f"{self._url} speaks TLS: its address is https://…"
+            else:
+                detail = (
+                    f"no server answers at {self._url}: is `objectclassification serve` running "
+                    "there?"
+                )
+            raise ServerUnreachable(detail, url=self._url) from exc
         if response.status_code >= 300:
             raise _error(response)
         return response
+
+    def _call_once(self, method: str, path: str, json: Any) -> requests.Response:
+        return self._session.request(
+            method,
+            self._url + path,
+            json=json,
+            timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+            # A redirect could carry the token to another host.
+            allow_redirects=False,
+        )
+
+    def _believe(self) -> None:
+        """Checks the next connections as the trust says now."""
+        if (context := self._trust.context) is not None:
+            self._session.mount("https://", TrustAdapter(context))
 
 
 def _error(response: requests.Response) -> ObjectClassificationError:

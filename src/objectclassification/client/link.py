@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
@@ -37,6 +36,7 @@ from objectclassification.messages import (
     decode_hub,
     encode,
 )
+from objectclassification.trust import Trust, UntrustedServer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
@@ -80,7 +80,8 @@ class Link:
         url: ``http(s)://`` or ``ws(s)://``; a ``?token=`` in it is taken out of it.
         hello: who this is.
         token: sent as ``Authorization: Bearer``.
-        ca: certificates to trust instead of the system's.
+        ca: certificates to trust instead of the system's, or of a pin.
+        pins: whether a server of an unknown authority is believed at the first connection.
         patience_s: how long to try without a ``welcome`` before giving up; None is for ever, 0 is
             one try.
 
@@ -95,6 +96,7 @@ class Link:
         *,
         token: str | None = None,
         ca: Path | None = None,
+        pins: bool = False,
         patience_s: float | None = None,
     ) -> None:
         plain, found = split_token(url)
@@ -102,7 +104,7 @@ class Link:
         self._hello = hello
         self._token = token or found
         self._address = websocket_url(plain)
-        self._tls = _tls(ca) if urlsplit(self._address).scheme == "wss" else None
+        self._trust = Trust(plain, ca, pins=pins)
         self._patience_s = patience_s
         self._socket: ClientConnection | None = None
         self._welcomed = False
@@ -188,8 +190,24 @@ class Link:
             await self._pause(exc, f"it answered with HTTP {status}")
         except InvalidURI as exc:
             raise ConfigurationError(f"not a server address: {self.url}") from exc
+        except ssl.SSLError as exc:
+            await self._settle(exc)
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as exc:
             await self._pause(exc, _why(exc))
+
+    async def _settle(self, failed: ssl.SSLError) -> None:
+        """After a handshake that failed: tries again at once if the server was only new."""
+        try:
+            if not await asyncio.to_thread(self._trust.settle):
+                await self._pause(failed, _why(failed))
+        except UntrustedServer as exc:
+            if self._patience_s is not None:
+                raise
+            # A camera waits for somebody to put it right; it may also be in a hotel's network.
+            _log.warning("the server is not trusted", why=exc.detail)
+            await self._pause(exc, "its certificate is not trusted")
+        except ServerUnreachable as exc:
+            await self._pause(exc, exc.detail)
 
     async def _open(self) -> ClientConnection:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else None
@@ -199,7 +217,7 @@ class Link:
             compression=None,  # messages are small, and a deflate window costs the hub 32 kB
             max_size=MAX_HUB_MESSAGE_BYTES,
             open_timeout=HANDSHAKE_TIMEOUT_S,
-            ssl=self._tls,
+            ssl=self._trust.context,
         )
 
     async def _lost(self, exc: ConnectionClosed | TimeoutError) -> None:
@@ -266,13 +284,6 @@ def _refusal(problem: Problem, url: str) -> ObjectClassificationError:
             return ConfigurationError(f"the hub refused: {problem.detail}")
         case _:  # it is stopping, or its disk is full
             return ServerUnreachable(f"the hub cannot welcome us: {problem.detail}", url=url)
-
-
-def _tls(ca: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except (OSError, ssl.SSLError) as exc:
-        raise ConfigurationError(f"cannot use the certificates in {ca}: {exc}") from exc
 
 
 def _why(exc: Exception) -> str:

@@ -23,6 +23,7 @@ from objectclassification.config.keeping import CameraKeep
 from objectclassification.config.local import forget_dead, note_of, running_servers
 from objectclassification.config.proxies import parse_networks
 from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
+from objectclassification.config.tls import CertificateFiles, OwnAuthority, read_choice
 from objectclassification.errors import ConfigurationError
 
 APP = "objectclassification"
@@ -50,6 +51,10 @@ class ServerSettings(BaseSettings):
         data: folder of the database and the pictures.
         no_auth: let everyone in as admin; on loopback only.
         trusted_proxies: addresses and networks whose forwarded headers are believed.
+        tls: ``auto`` for a certificate of an authority of the server's own, or ``off``.
+        tls_cert: a certificate with its chain, in PEM, instead.
+        tls_key: its key, in PEM.
+        tls_names: for ``auto``, names and addresses that the machine does not know it has.
         max_body_bytes: the largest picture.
         max_pixels: the most pixels, by the picture's header.
         max_uploads: bodies taken at the same time; more get 503.
@@ -78,6 +83,10 @@ class ServerSettings(BaseSettings):
     data: Path = Field(default_factory=default_data)
     no_auth: bool = False
     trusted_proxies: str = ""
+    tls: str = "off"
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_names: str = ""
     max_body_bytes: int = Field(default=32 * MIB, gt=0)
     max_pixels: int = Field(default=50_000_000, gt=0)
     max_uploads: int = Field(default=16, gt=0)
@@ -103,6 +112,15 @@ class ServerSettings(BaseSettings):
     def _check_proxies(cls, text: str) -> str:
         parse_networks(text)
         return text
+
+    @property
+    def certificate(self) -> OwnAuthority | CertificateFiles | None:
+        """Which certificate it shows; None is plain HTTP.
+
+        Raises:
+            ConfigurationError: the settings contradict each other.
+        """
+        return read_choice(self.tls, self.tls_cert, self.tls_key, self.tls_names)
 
     @classmethod
     def settings_customise_sources(
@@ -140,6 +158,7 @@ def load_server(file: Path | None = None, **arguments: object) -> ServerSettings
         raise ConfigurationError(
             f"--no-auth is for loopback only, not for {settings.host}: leave one of the two out"
         )
+    _ = settings.certificate  # settings that contradict each other
     return settings
 
 
@@ -214,13 +233,11 @@ def find_connection(
     if token_file is not None:
         token = _read_secret(token_file)
     token = token or os.environ.get(ENV_PREFIX + "TOKEN") or entry.get("token")
-    for note in local if token is None else ():
-        if "token_file" in note and _same_server(url, note["url"]):
-            token = _read_secret(Path(note["token_file"]))
-            break
-    if ca is None and entry.get("ca"):
-        ca = Path(entry["ca"])
-    return Connection(url=url, token=token, ca=ca)
+    here = next((note for note in local if _same_server(url, note["url"])), {})
+    if token is None and "token_file" in here:
+        token = _read_secret(Path(here["token_file"]))
+    known_ca = entry.get("ca") or here.get("ca")
+    return Connection(url=url, token=token, ca=Path(known_ca) if ca is None and known_ca else ca)
 
 
 def split_token(address: str) -> tuple[str, str | None]:
@@ -269,13 +286,14 @@ def remember(connection: Connection) -> Path:
     return file
 
 
-def remember_local(url: str, token_file: Path | None) -> Path:
+def remember_local(url: str, token_file: Path | None, ca: Path | None = None) -> Path:
     """Notes where this account's server runs, so that commands on this machine find it."""
     folder = _state_folder()
     forget_dead(folder)
     note = note_of(folder, os.getpid())
-    token_line = f"token_file = {_quote(str(token_file.resolve()))}\n" if token_file else ""
-    write_secret(note, f"url = {_quote(url)}\n{token_line}")
+    files = {"token_file": token_file, "ca": ca}
+    lines = [f"{key} = {_quote(str(file.resolve()))}\n" for key, file in files.items() if file]
+    write_secret(note, f"url = {_quote(url)}\n{''.join(lines)}")
     return note
 
 

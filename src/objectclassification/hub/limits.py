@@ -6,6 +6,9 @@ import resource
 
 BACKLOG = 4096
 """Connections the kernel queues: a fleet that reconnects at once must not be refused."""
+TLS_GOODBYE_S = 1.0
+"""How long a TLS connection that we close waits for the other side's goodbye; a client that only
+looks at its socket when it needs it next would hold up every stop."""
 
 
 def raise_file_limit() -> int:

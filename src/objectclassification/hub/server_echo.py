@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,11 @@ import structlog
 from objectclassification.auth import Tokens
 from objectclassification.config import is_loopback
 from objectclassification.errors import ConfigurationError
-from objectclassification.hub.connection import Connection
+from objectclassification.hub.connection import HANDSHAKE_TIMEOUT_S, Connection
 from objectclassification.hub.hub import Hub
-from objectclassification.hub.limits import BACKLOG, raise_file_limit
+from objectclassification.hub.limits import BACKLOG, TLS_GOODBYE_S, raise_file_limit
 from objectclassification.hub.recorder import MemoryRecorder, Recorder
+from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.runner import HubRunner
 
 DEFAULT_PORT = 8765
@@ -54,9 +56,11 @@ class Server:
         tokens: who may connect; ``Tokens(open=True)`` lets everyone in, on loopback only.
         recorder: where snaps are kept; in memory unless given.
         heartbeat_s: seconds between pings.
+        proxies: who may say whom a connection is from.
 
     Attributes:
         port: the one it listens on, once it serves.
+        tls: for ``wss://``; None is plain ``ws://``. To be set before it serves.
         runner: for those who snap from inside the process.
 
     Raises:
@@ -71,6 +75,7 @@ class Server:
         tokens: Tokens,
         recorder: Recorder | None = None,
         heartbeat_s: float = 20.0,
+        proxies: TrustedProxies | None = None,
     ) -> None:
         if tokens.open and not is_loopback(host):
             raise ConfigurationError(
@@ -80,8 +85,12 @@ class Server:
         self.host = host
         self.port = port
         self.runner = HubRunner(
-            Hub(until="captured", heartbeat_s=heartbeat_s), recorder or MemoryRecorder(), tokens
+            Hub(until="captured", heartbeat_s=heartbeat_s),
+            recorder or MemoryRecorder(),
+            tokens,
+            proxies=proxies,
         )
+        self.tls: ssl.SSLContext | None = None
         self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -95,7 +104,13 @@ class Server:
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
-                lambda: Connection(self.runner), self.host, self.port, backlog=BACKLOG
+                lambda: Connection(self.runner),
+                self.host,
+                self.port,
+                backlog=BACKLOG,
+                ssl=self.tls,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self.tls else None,
+                ssl_shutdown_timeout=TLS_GOODBYE_S if self.tls else None,
             )
         except (OSError, OverflowError) as exc:
             await self.runner.stop()

@@ -26,6 +26,7 @@ from sqlalchemy import Connection, select
 
 from objectclassification import __version__
 from objectclassification.config import write_secret
+from objectclassification.config.tls import AUTHORITY_FILE
 from objectclassification.errors import Conflict, DataFolderUnusable, StoreError
 from objectclassification.receipts import rfc3339
 from objectclassification.store import folder, retention
@@ -35,7 +36,7 @@ from objectclassification.store.tables import pictures, renditions, snippets
 from objectclassification.store.writer import copy_database, editing, reading
 
 MANIFEST: Final = "backup.json"
-SECRETS: Final = (folder.SERVER_ID, folder.ADMIN_TOKEN)
+SECRETS: Final = (folder.SERVER_ID, folder.ADMIN_TOKEN, AUTHORITY_FILE)
 PARTIAL: Final = f"{folder.DATABASE}.partial"
 MOST_AT_ONCE: Final = 500
 """Ids in one statement."""

@@ -1,7 +1,8 @@
 """The data folder: what lies in it, and who holds it.
 
-``database.sqlite3``, ``blobs/``, ``server-id``, ``admin-token`` and ``lock``. A backup has the same
-names inside, so that it can be read without this program.
+``database.sqlite3``, ``blobs/``, ``server-id``, ``admin-token`` and ``lock``; ``tls-*.pem`` and
+``ca.crt`` of a server with an authority of its own. A backup has the same names inside, so that it
+can be read without this program.
 """
 
 from __future__ import annotations

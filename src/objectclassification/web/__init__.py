@@ -13,13 +13,16 @@ from objectclassification import __version__
 from objectclassification.api import problems
 from objectclassification.api.access import Used, identity_of, token_of
 from objectclassification.api.cameras import list_cameras
-from objectclassification.errors import AuthError
+from objectclassification.errors import AuthError, NotFound
+from objectclassification.trust.handshake import fingerprint
 
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
 )
+_CERTIFICATE_TYPE = "application/x-x509-ca-cert"
+"""What iOS, Android and Windows open with a dialogue of their own."""
 _POLICY = "default-src 'none'; img-src 'self'; style-src 'self'; frame-ancestors 'none'"
 
 
@@ -27,6 +30,8 @@ def install(app: FastAPI) -> None:
     """Adds the page to the app."""
     app.get("/", include_in_schema=False)(cameras)
     app.get("/style.css", include_in_schema=False)(style)
+    app.get("/trust", include_in_schema=False)(trust)
+    app.get("/ca.crt", include_in_schema=False)(certificate)
 
 
 async def cameras(request: Request, parts: Used) -> Response:
@@ -45,6 +50,24 @@ async def cameras(request: Request, parts: Used) -> Response:
         version=__version__,
     )
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+async def trust(parts: Used) -> Response:
+    """How to trust the server's own authority, on each system; whoever asks has no token yet."""
+    shown = fingerprint(_authority(parts))
+    page = _templates.get_template("trust.html").render(fingerprint=shown)
+    return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
+
+
+async def certificate(parts: Used) -> Response:
+    """That authority's certificate, in PEM; it is public."""
+    return Response(_authority(parts), media_type=_CERTIFICATE_TYPE)
+
+
+def _authority(parts: Used) -> str:
+    if parts.authority is None:
+        raise NotFound("this server has no certificate authority of its own (`serve --tls auto`)")
+    return parts.authority
 
 
 async def style() -> Response:
