@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import re
 import signal
@@ -26,9 +27,17 @@ class CameraProcess:
         url: the server's.
         token: of a camera or an admin.
         *arguments: more of the command line.
+        source_tree: of another release, whose program it is then; this one's by default.
     """
 
-    def __init__(self, home: Path, url: str, token: str | None, *arguments: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        url: str,
+        token: str | None,
+        *arguments: str,
+        source_tree: Path | None = None,
+    ) -> None:
         home.mkdir(exist_ok=True)
         self.home = home
         self.spool = home / "spool"
@@ -38,6 +47,7 @@ class CameraProcess:
             self.process = subprocess.Popen(
                 [*COMMAND, url, *login, "--spool", str(self.spool), *arguments],
                 cwd=home,
+                env={**os.environ, **({"PYTHONPATH": str(source_tree)} if source_tree else {})},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

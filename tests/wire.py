@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import ssl
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
 
 from tests.serving import WAIT_S
+
+Tap = Callable[[int, bool, bytes], None]
 
 
 class Wire:
@@ -17,6 +21,7 @@ class Wire:
     Args:
         port: of the server, on loopback.
         tls: the wire's own certificate and key: it is the TLS proxy in front of the server.
+        tap: hears every piece: the connection's number, whether it goes to the server, the bytes.
 
     Attributes:
         port: its own.
@@ -26,9 +31,13 @@ class Wire:
         lost: set once the answer to a PUT was lost.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, port: int, tls: ssl.SSLContext | None = None, tap: Tap = lambda *piece: None
+    ) -> None:
         self._server_port = port
         self._tls = tls
+        self._tap = tap
+        self._numbers = itertools.count(1)
         self._ready: Future[int] = Future()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="wire")
         self._writers: set[asyncio.StreamWriter] = set()
@@ -86,10 +95,10 @@ class Wire:
             writer.transport.abort()
             return
         self._writers |= {writer, there[1]}
-        loses = asyncio.Event()
+        loses, number = asyncio.Event(), next(self._numbers)
         ways = {
-            asyncio.create_task(self._up(reader, there[1], loses)),
-            asyncio.create_task(self._down(there[0], writer, loses)),
+            asyncio.create_task(self._up(reader, there[1], loses, number)),
+            asyncio.create_task(self._down(there[0], writer, loses, number)),
         }
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -102,10 +111,15 @@ class Wire:
             there[1].transport.abort()
 
     async def _up(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, loses: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        loses: asyncio.Event,
+        number: int,
     ) -> None:
         while piece := await reader.read(65536):
             self.heard_bytes += len(piece)
+            self._tap(number, True, piece)
             if piece.startswith(b"PUT "):
                 if not self._free.is_set():
                     self.held.set()
@@ -117,9 +131,14 @@ class Wire:
             await writer.drain()
 
     async def _down(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, loses: asyncio.Event
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        loses: asyncio.Event,
+        number: int,
     ) -> None:
         while piece := await reader.read(65536):
+            self._tap(number, False, piece)
             if loses.is_set():
                 self.lost.set()
                 return
