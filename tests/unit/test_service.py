@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from typer.testing import CliRunner
 
 import objectclassification
 from objectclassification.cli import build_app, units
+from objectclassification.config.pins import write_pin
 from objectclassification.errors import ConfigurationError, Conflict, NotFound
+from tests import certificates
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 SHIPPED = ("socket.service", "camera.service")
@@ -141,6 +144,49 @@ def test_data_elsewhere_is_refused_for_the_service(tmp_path: Path) -> None:
     result = CliRunner().invoke(build_app(), words)
     assert isinstance(result.exception, ConfigurationError)
     assert "leave data out" in result.exception.detail
+
+
+@pytest.fixture
+def installs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Runs ``service install`` with another folder for units; returns the unit."""
+    write = units.write
+    monkeypatch.setattr(units, "write", lambda name, text: write(name, text, tmp_path))
+    monkeypatch.setattr(units, "CAMERA_TOKEN", tmp_path / "camera.token")
+
+    def install(*words: str) -> str:
+        result = CliRunner().invoke(build_app(), ["service", "install", *words])
+        assert result.exit_code == 0, result.exception
+        (unit,) = tmp_path.glob("*.service")
+        return unit.read_text()
+
+    return install
+
+
+@pytest.mark.parametrize("service", ["server", "hub"])
+def test_a_certificates_key_comes_by_load_credential(
+    service: str, installs: Callable[..., str], tmp_path: Path
+) -> None:
+    pair = certificates.signed_by(certificates.authority())
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "1.pem").write_text(pair.pem)
+    (tmp_path / "key.pem").write_text(pair.key_pem())
+    link = tmp_path / "cert.pem"  # as certbot has it
+    link.symlink_to(tmp_path / "archive" / "1.pem")
+    unit = installs(service, "--tls-cert", str(link), "--tls-key", str(tmp_path / "key.pem"))
+    assert " --tls-cert %d/tls.crt --tls-key %d/tls.key" in unit
+    assert f"LoadCredential=tls.crt:{link}\n" in unit
+    assert f"LoadCredential=tls.key:{tmp_path}/key.pem\n" in unit
+    assert " --tls auto" in installs(service, "--tls", "auto")
+
+
+def test_a_cameras_service_gets_the_pin(installs: Callable[..., str], tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("oc_x" * 10)
+    pin = write_pin("https://lab:8000", certificates.authority().pem)
+    words = ("--name", "door", "--source", "0", "--token-file", str(token))
+    unit = installs("camera", "https://lab:8000", *words)
+    assert " --ca %d/ca.pem" in unit
+    assert f"LoadCredential=ca.pem:{pin}\n" in unit
 
 
 def test_the_units_are_in_the_package() -> None:

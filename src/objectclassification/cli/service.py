@@ -15,6 +15,7 @@ from objectclassification.cli import options, units
 
 if TYPE_CHECKING:
     from objectclassification.config.cameras import CameraSettings
+    from objectclassification.config.tls import CertificateFiles, OwnAuthority
 
 _SERVER_UNIT = "socket.service"
 _CAMERA_UNIT = "camera.service"
@@ -51,12 +52,17 @@ def install_server(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML file with more settings.")
     ] = None,
+    tls: options.Tls = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
 ) -> None:
     """Install the server (socket.service)."""
     from objectclassification.config import load_server, read_toml
     from objectclassification.errors import ConfigurationError
 
-    load_server(config, host=host, port=port)
+    settings = load_server(
+        config, host=host, port=port, tls=tls, tls_cert=tls_cert, tls_key=tls_key
+    )
     if config is not None and "data" in read_toml(config):
         raise ConfigurationError(
             f"{config}: leave data out; the service keeps it in /var/lib/objectclassification"
@@ -66,7 +72,7 @@ def install_server(
     if config is not None:
         words += ["--config", "%d/server.toml"]
         lines.append(units.credential("server.toml", config))
-    _explain(_write(_SERVER_UNIT, words, lines, []))
+    _explain(_write(_SERVER_UNIT, *_with_certificate(words, lines, settings.certificate), []))
 
 
 def install_hub(
@@ -77,13 +83,19 @@ def install_hub(
         int | None,
         typer.Option(metavar="PORT", min=1, max=65535, help="TCP port; by default 8765."),
     ] = None,
+    tls: options.Tls = None,
+    tls_cert: options.TlsCert = None,
+    tls_key: options.TlsKey = None,
 ) -> None:
     """Install the hub alone (socket.service, too).
 
     A machine runs the server or the hub alone.
     """
-    words = ["server", "--tokens", "%S/objectclassification/hub-tokens.toml"]
-    _explain(_write(_SERVER_UNIT, [*words, *_listen(host, port)], [], []))
+    from objectclassification.config.tls import read_choice
+
+    certificate = read_choice(tls or "off", tls_cert, tls_key)
+    words = ["server", "--tokens", "%S/objectclassification/hub-tokens.toml", *_listen(host, port)]
+    _explain(_write(_SERVER_UNIT, *_with_certificate(words, [], certificate), []))
 
 
 def install_camera(
@@ -114,6 +126,7 @@ def install_camera(
     It gets the token that login stored.
     """
     from objectclassification.config import find_connection, write_secret
+    from objectclassification.config.pins import pin_file
     from objectclassification.errors import ConfigurationError
 
     if (config is None) == (name is None) or (config is not None and source is not None):
@@ -131,9 +144,10 @@ def install_camera(
     else:
         words += ["--config", "%d/cameras.toml"]
         lines.append(units.credential("cameras.toml", config))
-    if connection.ca is not None:
+    pin = pin_file(connection.url)
+    if (ca := connection.ca or (pin if pin.exists() else None)) is not None:
         words += ["--ca", "%d/ca.pem"]
-        lines.append(units.credential("ca.pem", connection.ca))
+        lines.append(units.credential("ca.pem", ca))
     words += ["--spool", "%S/objectclassification-camera/spool"]
     read = [path for camera in cameras if (path := _file_of(camera.source)) is not None]
     file = _write(_CAMERA_UNIT, words, lines, read)
@@ -176,6 +190,23 @@ def _explain(file: Path) -> None:
         (f"disable {file.name}", "do not"),
     ):
         print(f"  sudo systemctl {verb:<24} # {meaning}")
+
+
+def _with_certificate(
+    words: list[str], lines: list[str], choice: OwnAuthority | CertificateFiles | None
+) -> tuple[list[str], list[str]]:
+    """Adds TLS to a command and its unit; files must be good before anything is written."""
+    from objectclassification.certificates.live import LiveCertificate
+    from objectclassification.config.tls import CertificateFiles, OwnAuthority
+
+    if isinstance(choice, CertificateFiles):
+        LiveCertificate(choice)
+        words = [*words, "--tls-cert", "%d/tls.crt", "--tls-key", "%d/tls.key"]
+        files = [("tls.crt", choice.cert), ("tls.key", choice.key)]
+        lines = [*lines, *(units.credential(name, file) for name, file in files)]
+    elif isinstance(choice, OwnAuthority):
+        words = [*words, "--tls", "auto"]
+    return words, lines
 
 
 def _listen(host: str | None, port: int | None) -> list[str]:

@@ -6,6 +6,7 @@ LoadCredential, programs and pictures of home folders by a bind mount.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -51,7 +52,8 @@ def credential(name: str, file: Path) -> str:
     """
     if not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
-    return f"LoadCredential={name}:{str(file.resolve()).replace('%', '%%')}"
+    # A link stays one: certbot points it to the newest certificate.
+    return f"LoadCredential={name}:{os.path.abspath(file).replace('%', '%%')}"
 
 
 def binds(paths: Iterable[Path] = ()) -> list[str]:
