@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Most tests wait most of the time.
+TOGETHER := --numprocesses 2 --dist loadfile
 # One test boots a machine: what takes two minutes does not hang.
 PATIENT := -o faulthandler_timeout=900
 
@@ -18,7 +20,7 @@ run: $(VENV)/.run ## Install, start a server and a demo camera, snap, stay up un
 
 test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/install_debian.sh tools/debian-packages.txt
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TOGETHER)
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
 	@sh tools/install_debian.sh tools/debian-packages-systemd.txt

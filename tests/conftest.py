@@ -12,13 +12,19 @@ import structlog
 from objectclassification.auth import TokenRole
 from tests.serving import Served
 
-# Through logging, which pytest keeps for the tests that fail: a server on a thread of its own would
-# print its lines between the tests.
-structlog.configure(
-    processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-)
 logging.getLogger().addHandler(logging.NullHandler())
+
+
+@pytest.fixture(autouse=True)
+def logs_go_through_logging() -> None:
+    """pytest keeps them for the tests that fail: else a server's would come between the tests.
+
+    Before each test, as some configure logs as the command line does.
+    """
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -119,8 +119,8 @@ def test_close_may_be_called_twice_and_before_open(address: str) -> None:
     [
         "97",
         "/dev/video97",
-        f"rtsp://user:geheim@127.0.0.1:{free_port()}/none",
-        f"http://user:geheim@127.0.0.1:{free_port()}/none.jpg",
+        pytest.param(f"rtsp://user:geheim@127.0.0.1:{free_port()}/none", id="rtsp"),
+        pytest.param(f"http://user:geheim@127.0.0.1:{free_port()}/none.jpg", id="http"),
         "exec:/no/such/helper",
         "/no/such/folder/*.jpg",
     ],

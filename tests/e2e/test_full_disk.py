@@ -160,7 +160,7 @@ def test_what_was_begun_before_the_disk_was_full_ends_after_it(disk: Disk, tmp_p
     with ServeProcess(disk.folder, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
         token = server.new_token("camera", "door")
         with server.camera("door", token=token) as camera:
-            status, _ = snap(server, deadline_s=2.0)
+            status, _ = snap(server, deadline_s=5.0)  # until then the disk has to be full
             assert status == 202
             (child,) = psutil.Process(server.process.pid).children()
             child.suspend()  # so that its picture is under way until the disk is full

@@ -13,7 +13,7 @@ import subprocess
 import threading
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 
 COLUMNS, ROWS = 8, 2
 WRAP = 1 << (COLUMNS * ROWS)
+PORTS = range(20_000, 32_000)
 RTSP_CAMERA = Path(__file__).with_name("rtsp_camera.py")
 
 
@@ -91,11 +92,15 @@ def rtsp_camera(folder: Path, codec: str, *options: str) -> Iterator[RtspCamera]
 
 
 def free_port() -> int:
-    """Finds a port for a program that cannot choose one by itself."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Finds a port for a program that cannot choose one by itself, or comes back to it.
+
+    It is below those that the kernel gives to connections: one of them must not have it while the
+    program is down, nor may a client that tries again and again get connected to itself.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @contextmanager
