@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,7 @@ class System:
         token_file: where it is kept.
         first_start: whether the token was made now.
         tls: for HTTPS and wss; None is plain.
+        working: the job loop; done only when it failed.
     """
 
     app: FastAPI
@@ -71,6 +72,7 @@ class System:
     token_file: Path | None
     first_start: bool
     tls: ServerTls | None
+    working: asyncio.Task[None]
 
 
 @asynccontextmanager
@@ -175,6 +177,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             token_file=None if token is None else _token_file(settings.data),
             first_start=first_start,
             tls=tls,
+            working=working,
         )
 
 
@@ -211,8 +214,7 @@ async def _in_background(worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
         yield task
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})  # how it ended was reported
 
 
 def _report(task: asyncio.Task[None]) -> None:

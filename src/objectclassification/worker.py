@@ -52,6 +52,17 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
+class JobLoopEnded(ObjectClassificationError):
+    """The job loop met what it cannot handle: a bug, or a damaged row.
+
+    The server ends with it, so that systemd starts it anew. The picture that did it is leased once
+    more each time, and given up after :data:`MOST_LEASES`.
+    """
+
+    code = "job_loop_ended"
+    retryable = True
+
+
 class Pool(Protocol):
     """Child processes that classify; :class:`ClassifierPool` is one."""
 

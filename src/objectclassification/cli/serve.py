@@ -70,6 +70,7 @@ async def _serve(settings: ServerSettings) -> None:
     from objectclassification.config import forget_local, remember_local
     from objectclassification.hub.limits import raise_file_limit
     from objectclassification.hub.upgraded import uvicorn_protocol
+    from objectclassification.worker import JobLoopEnded
 
     raise_file_limit()
     notifier = new_notifier()
@@ -87,7 +88,9 @@ async def _serve(settings: ServerSettings) -> None:
         _announce(settings, listener, system)
         show_cameras(notifier, system.runner, _url(listener, settings, outside=True))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        ends = {serving, stopping, system.working}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        failed = system.working.done()
         stopping.cancel()
         notifier.stopping()
         forget_local()
@@ -95,6 +98,8 @@ async def _serve(settings: ServerSettings) -> None:
         await system.runner.stop(timeout_s=settings.stop_timeout_s / 4)
         server.should_exit = True
         await serving
+    if failed:
+        raise JobLoopEnded("the job loop ended, and the server with it: its log says why")
 
 
 def _announce(settings: ServerSettings, listener: socket.socket, system: System) -> None:
