@@ -1,6 +1,7 @@
 # `make` alone prints what there is.
 
 PYTHON ?= python3
+FUZZ_MINUTES ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -10,7 +11,7 @@ TOGETHER := --numprocesses 2 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash soak check bench format models clean
+.PHONY: help run test test-systemd test-device test-crash soak fuzz check bench format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +37,12 @@ test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child
 SOAK_MINUTES ?= 60
 soak: $(VENV)/.dev ## SOAK_MINUTES=60 of snaps with a kill -9 each, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)
+
+fuzz: $(VENV)/.dev ## The properties of tests/fuzz with new examples, for FUZZ_MINUTES (60)
+	@end=$$(( $$(date +%s) + 60 * $(FUZZ_MINUTES) )); \
+	while [ $$(date +%s) -lt $$end ]; do \
+		OBJECTCLASSIFICATION_FUZZ=long $(BIN)/python -m pytest -q tests/fuzz || exit 1; \
+	done
 
 check: $(VENV)/.dev ## Lint and types
 	@$(BIN)/ruff check .

@@ -1,8 +1,22 @@
-"""How long fuzzing may take: seconds in ``make test``, where it does the same each time; as many
-minutes as ``make fuzz`` was given, where no run is like another."""
+"""How long fuzzing takes: in ``make test`` seconds, and the same examples each time; in a round of
+``make fuzz`` minutes, and no round is like another."""
 
 from __future__ import annotations
 
 import os
 
-FUZZ_MINUTES = int(os.environ.get("OBJECTCLASSIFICATION_FUZZ_MINUTES", "0"))
+from hypothesis import HealthCheck, settings
+
+LONG = os.environ.get("OBJECTCLASSIFICATION_FUZZ") == "long"
+LONGER = 40
+"""How many times as many examples a round of ``make fuzz`` tries."""
+
+
+def fuzz(examples: int) -> settings:
+    """The settings of a property: so many examples in ``make test``."""
+    return settings(
+        max_examples=examples * LONGER if LONG else examples,
+        derandomize=not LONG,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example],
+    )

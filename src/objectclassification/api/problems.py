@@ -15,6 +15,7 @@ from starlette.routing import Match, Route
 
 from objectclassification import errors
 from objectclassification.hub.inspections import CameraSilent
+from objectclassification.masking import mask
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -60,8 +61,8 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 
 def problem(status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """Returns a problem as a response."""
-    body = Problem(HTTPStatus(status).phrase, status, detail, code)
+    """Returns a problem as a response; what a detail repeats of a request may hold a token."""
+    body = Problem(HTTPStatus(status).phrase, status, mask(detail), code)
     return Response(
         msgspec.json.encode(body), status_code=status, media_type=MEDIA_TYPE, headers=headers
     )

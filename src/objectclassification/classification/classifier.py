@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from objectclassification.classification.images import decode, to_rgb
@@ -67,7 +67,8 @@ class Classifier:
         self._session = _load(content, path, threads)
         facts = _facts(self._session, path)
         self.model_id, self.labels = facts.id, facts.labels
-        self.short_side, self._crop = facts.short_side, facts.crop
+        self.short_side = facts.preprocessing.short_side
+        self._crop = facts.preprocessing.crop
 
     def classify(self, picture: Picture, *, top: int = 5) -> Classification:
         """Classify one picture.
@@ -152,12 +153,17 @@ def prepare(image: Image.Image, *, short_side: int = 256, crop: int = 224) -> ND
     return np.asarray(image.resize((crop, crop), Image.Resampling.BICUBIC, box, reducing_gap=2.0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    id: str
-    labels: tuple[str, ...]
-    short_side: int
-    crop: int
+class _Preprocessing(msgspec.Struct, frozen=True):
+    short_side: Annotated[int, Meta(ge=1, le=65_536)]
+    crop: Annotated[int, Meta(ge=1, le=65_536)]
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """What is at :data:`METADATA_KEY`. A model file may be anybody's work: all of it is checked."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=256)]
+    labels: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...]
+    preprocessing: _Preprocessing
 
 
 def _load(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -174,17 +180,21 @@ def _load(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSess
 
 def _facts(session: onnxruntime.InferenceSession, path: Path) -> _Facts:
     try:
-        facts = json.loads(session.get_modelmeta().custom_metadata_map[METADATA_KEY])
-        preprocessing = facts["preprocessing"]
-        labels = tuple(facts["labels"])
-        known = _Facts(facts["id"], labels, preprocessing["short_side"], preprocessing["crop"])
-    except (KeyError, TypeError, ValueError) as exc:
+        facts = msgspec.json.decode(
+            session.get_modelmeta().custom_metadata_map[METADATA_KEY], type=_Facts
+        )
+    except (KeyError, msgspec.MsgspecError, RecursionError) as exc:
         raise ModelError(f"{path} lacks our metadata: labels and preprocessing") from exc
+    crop = facts.preprocessing.crop
     inputs = [(node.name, node.shape[1:]) for node in session.get_inputs()]
     outputs = {node.name: node.shape[-1] for node in session.get_outputs()}
-    if inputs != [("image", [known.crop, known.crop, 3])] or outputs.get("logits") != len(labels):
+    if (
+        inputs != [("image", [crop, crop, 3])]
+        or outputs.get("logits") != len(facts.labels)
+        or facts.preprocessing.short_side < crop
+    ):
         raise ModelError(f"{path} has inputs or outputs that do not fit its metadata")
-    return known
+    return facts
 
 
 def _from_array(picture: NDArray[np.uint8]) -> Image.Image:

@@ -41,6 +41,7 @@ THUMBNAIL_SIDE: Final = 320
 # What Pillow's parsers raise on broken input; Pillow's own Image.open catches a list like it.
 _BROKEN: Final = (
     ArithmeticError,
+    AssertionError,  # of a PNG that names a palette and has none
     EOFError,
     LookupError,
     OSError,
