@@ -37,7 +37,7 @@ def test_the_seeds_are_good_and_whole() -> None:
         assert image.mode == "RGB", name
 
 
-@fuzz(1200)
+@fuzz(700)
 @given(data=anything())
 def test_the_servers_look(file: Path, data: bytes) -> None:
     file.write_bytes(data)
@@ -54,7 +54,7 @@ def test_the_servers_look(file: Path, data: bytes) -> None:
 NO_PALETTE = b"".join(part for part in split(seeds()["png-palette"]) if part[4:8] != b"PLTE")
 
 
-@fuzz(1200)
+@fuzz(700)
 @example(data=NO_PALETTE, min_short=8)
 @given(data=mutated(), min_short=st.sampled_from((1, 8, 256)))
 def test_the_childs_decoding(data: bytes, min_short: int) -> None:
@@ -75,7 +75,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with Served(tmp_path_factory.mktemp("fuzzed") / "data", max_pixels=MAX_PIXELS) as served:
         yield served
         served.settle()
-        assert served.parts.ready() is None
+        ready = served.call("GET", "/readyz", token="")
+        assert ready.status_code == 200, ready.text
         rows = served.rows()
         assert rows["renditions"] == len(served.files())
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from objectclassification import messages as m
 from objectclassification.auth import Identity
+from objectclassification.bounds import MAX_CONTEXT_BYTES
 from objectclassification.errors import BadMessage
 from tests.fuzz.jsons import mutated
 from tests.fuzz.settings import fuzz
@@ -58,7 +59,7 @@ def test_a_request_over_http(body: bytes) -> None:
         request = m.read_snap_request(body)
     except BadMessage:
         return
-    assert len(m.encode(request)) <= 2 * m.MAX_MESSAGE_BYTES + 2 * m.MAX_CONTEXT_BYTES + 256 * 70
+    assert len(m.encode(request)) <= 2 * m.MAX_MESSAGE_BYTES + 2 * MAX_CONTEXT_BYTES + 256 * 70
 
 
 @fuzz(150)

@@ -40,6 +40,7 @@ class Explored:
         snap = server.call("POST", "/api/snaps?wait=1", json={"to": ["door"]})
         self._known = json.dumps(
             {
+                "name": ["door", "yard"],
                 "number": [1, 2],
                 "picture_id": [picture.json()["id"]],
                 "snap_id": [snap.json()["snap"]],

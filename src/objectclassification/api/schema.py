@@ -51,13 +51,16 @@ _PROBLEMS = {
     "403": "The token may not",
     "404": "There is no such thing",
     "408": "The body did not come in time",
-    "409": "The id belongs to another snap",
+    "409": "Not as things are: the id belongs to another snap, or the camera is offline",
     "413": "Too large: bytes or pixels",
     "415": "Not an image type that is taken",
     "422": "It was read, and cannot be used",
     "503": "Not now: the server stops, its store fails, or too much is under way",
+    "504": "The camera did not answer in time",
     "507": "The disk is below its floor",
 }
+_SNAP = ("post", "/api/snaps")
+_REPORT = ("get", "/api/cameras/{name}/report")
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -133,12 +136,13 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
     which = {
         "401": path not in _OPEN,
         "403": path not in _OPEN,
-        "404": "{" in path or (method, path) == ("post", "/api/snaps"),
+        "404": "{" in path or (method, path) == _SNAP,
         "408": takes_body,
-        "409": (method, path) == ("post", "/api/snaps"),
+        "409": (method, path) in (_SNAP, _REPORT),
         "413": takes_body,
         "415": method == "put",
         "422": takes_body or has_parameters,
+        "504": (method, path) == _REPORT,
         "507": method != "get" or path == "/readyz",
     }
     return [status for status in _PROBLEMS if which.get(status, True)]
