@@ -11,7 +11,7 @@ TOGETHER := --numprocesses 2 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash soak fuzz check bench format models clean
+.PHONY: help run test test-systemd test-device test-crash soak fuzz audit check bench format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ fuzz: $(VENV)/.dev ## The properties of tests/fuzz with new examples, for FUZZ_M
 	while [ $$(date +%s) -lt $$end ]; do \
 		OBJECTCLASSIFICATION_FUZZ=long $(BIN)/python -m pytest -q tests/fuzz || exit 1; \
 	done
+
+audit: $(VENV)/.dev ## Known vulnerabilities of the pinned dependencies, where the service can be asked
+	@$(BIN)/python -m tools.audit
 
 check: $(VENV)/.dev ## Lint and types
 	@$(BIN)/ruff check .
