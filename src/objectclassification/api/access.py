@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Depends, FastAPI, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from objectclassification.api.parts import Parts
 from objectclassification.auth import Identity, Right
@@ -34,6 +35,18 @@ def bodies_of(app: FastAPI) -> set[asyncio.Task[Any]]:
     """The tasks of requests whose bodies are on their way; cancelled, they answer 503."""
     tasks: set[asyncio.Task[Any]] = app.state.bodies
     return tasks
+
+
+def note(request: Request, **ids: str | None) -> None:
+    """Adds ids to the log lines of a request, so that one id finds all its stages."""
+    # Not structlog's context: what this request sets going in the hub would carry it on.
+    noted_of(request.scope).update({name: id_ for name, id_ in ids.items() if id_ is not None})
+
+
+def noted_of(scope: Scope) -> dict[str, str]:
+    """What was noted of a request."""
+    noted: dict[str, str] = scope.setdefault("objectclassification.noted", {})
+    return noted
 
 
 def token_of(request: Request) -> str | None:

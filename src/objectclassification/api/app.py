@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from objectclassification.api import cameras, health, pictures, problems, schema, snaps, snippets
 from objectclassification.api import tokens as token_routes
+from objectclassification.api.access import noted_of
 from objectclassification.api.counts import HttpCounts
 from objectclassification.api.intake import Intake
 from objectclassification.api.parts import Parts
@@ -63,7 +66,7 @@ class Shell:
     uvicorn leaves out), a trusted proxy says whom it is from, answers carry safe headers, and the
     log gets a line without the query, which may hold a token.
 
-    The line has what a route binds to the log, too: the ids of snap and picture.
+    The line has what a route notes, too: the ids of snap and picture.
     """
 
     def __init__(self, app: ASGIApp, proxies: TrustedProxies, counts: HttpCounts) -> None:
@@ -81,6 +84,7 @@ class Shell:
             await refusal(scope, receive, send)
             return
         self._look_through_proxies(scope)
+        noted = noted_of(scope)
         path, method = scope["path"], scope["method"]
         if len(path) > 1 and path.endswith("/"):
             scope = {**scope, "path": path.rstrip("/") or "/"}
@@ -108,15 +112,14 @@ class Shell:
         finally:
             elapsed_s = time.perf_counter() - began
             self._counts.answered(method, status, elapsed_s)
-            # Pages and health checks read all day long.
-            say = log.debug if method in ("GET", "HEAD") and status < 400 else log.info
-            say(
+            _level(method, path, status)(
                 "request",
                 client=scope["client"][0],
                 method=method,
                 path=path,
                 status=status,
                 elapsed_ms=round(elapsed_s * 1000, 1),
+                **noted,
             )
 
     def _look_through_proxies(self, scope: Scope) -> None:
@@ -127,3 +130,10 @@ class Shell:
         scope["scheme"] = self._proxies.scheme(
             peer, headers.getlist("x-forwarded-proto"), scope.get("scheme", "http")
         )
+
+
+def _level(method: str, path: str, status: int) -> Callable[..., Any]:
+    """Pages and health checks read all day long; /readyz has a line of its own when it changes."""
+    if path == "/readyz" or (method in ("GET", "HEAD") and status < 400):
+        return log.debug  # type: ignore[no-any-return]
+    return log.error if status >= 500 else log.info  # type: ignore[no-any-return]

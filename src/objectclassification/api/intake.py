@@ -50,7 +50,7 @@ class Intake:
         try:
             response = await store(request, await identity_of(request), wanted)
         except ObjectClassificationError as exc:
-            response = problems.from_error(exc)
+            response = problems.refusal(request, exc)
         except ClientDisconnect:
             response = problems.disconnected(scope["path"])
         await response(scope, receive, send)

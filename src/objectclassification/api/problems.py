@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from objectclassification import errors
+from objectclassification.api.access import note
 from objectclassification.hub.inspections import CameraSilent
 from objectclassification.masking import mask
 
@@ -83,9 +84,13 @@ def from_error(exc: errors.ObjectClassificationError) -> Response:
         headers["Connection"] = "close"  # what still comes of the body is no next request
     if status in (503, 507):
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    if status >= 500:
-        log.error("request failed", code=exc.code, detail=exc.detail)
     return problem(status, exc.code, exc.detail, headers)
+
+
+def refusal(request: Request, exc: errors.ObjectClassificationError) -> Response:
+    """Returns one of our errors as a response, and has the request's log line say why."""
+    note(request, code=exc.code, detail=exc.detail)
+    return from_error(exc)
 
 
 def disconnected(path: str) -> Response:
@@ -99,7 +104,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(errors.ObjectClassificationError)
     async def ours(request: Request, exc: errors.ObjectClassificationError) -> Response:
-        return from_error(exc)
+        return refusal(request, exc)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(request: Request, exc: ClientDisconnect) -> Response:

@@ -143,7 +143,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
         "415": method == "put",
         "422": takes_body or has_parameters,
         "504": (method, path) == _REPORT,
-        "507": method != "get" or path == "/readyz",
+        "507": method != "get",
     }
     return [status for status in _PROBLEMS if which.get(status, True)]
 

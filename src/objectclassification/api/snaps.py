@@ -7,9 +7,8 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
-from structlog.contextvars import bind_contextvars
 
-from objectclassification.api.access import Reader, Snapper, Used, answer, json_body
+from objectclassification.api.access import Reader, Snapper, Used, answer, json_body, note
 from objectclassification.errors import BadMessage, NotFound
 from objectclassification.messages import read_snap_request
 from objectclassification.receipts import Receipt
@@ -36,10 +35,9 @@ class ReceiptPage(msgspec.Struct, frozen=True):
 async def snap(request: Request, parts: Used, identity: Snapper, wait: bool = False) -> Response:
     """Starts a snap: 202 with its receipt, or with ``?wait=1`` 200 when it is done."""
     wanted = read_snap_request(await json_body(request))
-    if wanted.id is not None:
-        bind_contextvars(snap=wanted.id)
+    note(request, snap=wanted.id)
     receipt = await parts.snaps.snap(wanted, identity)
-    bind_contextvars(snap=receipt.snap)
+    note(request, snap=receipt.snap)
     if not wait or receipt.done:
         return answer(receipt, 200 if receipt.done else 202)
     try:
@@ -74,9 +72,9 @@ async def one(snap_id: str, parts: Used, identity: Reader) -> Response:
 
 
 @router.delete("/{snap_id}", summary="Cancel a snap")
-async def cancel(snap_id: str, parts: Used, identity: Snapper) -> Response:
+async def cancel(snap_id: str, request: Request, parts: Used, identity: Snapper) -> Response:
     """Ends a live snap; one that has ended stays as it is."""
-    bind_contextvars(snap=snap_id)
+    note(request, snap=snap_id)
     if parts.snaps.receipt(snap_id) is not None:
         parts.snaps.cancel(snap_id, identity)
         try:

@@ -9,10 +9,9 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
-from structlog.contextvars import bind_contextvars
 from uuid_utils import uuid7
 
-from objectclassification.api.access import Caller, Reader, Used, answer, parts_of
+from objectclassification.api.access import Caller, Reader, Used, answer, note, parts_of
 from objectclassification.api.images import image_response
 from objectclassification.api.receive import Receiver
 from objectclassification.api.slots import slots_of
@@ -73,8 +72,7 @@ async def put(
 async def store(request: Request, identity: Identity, wanted: Wanted) -> Response:
     """Makes the picture in a request durable, with its rows, and says so."""
     parts = parts_of(request)
-    if wanted.snap is not None:
-        bind_contextvars(snap=wanted.snap)
+    note(request, snap=wanted.snap)
     await slots_of(request).check(wanted.number, identity)
     received_at, began = time.time(), time.monotonic()
     receiver: Receiver = request.app.state.receiver
@@ -98,7 +96,7 @@ async def store(request: Request, identity: Identity, wanted: Wanted) -> Respons
         uncertainty_ms=None if wanted.age_ms is None else round(body_ms, 3),
     )
     taken = await _take(parts, upload)
-    bind_contextvars(picture=taken.picture.id, camera=taken.picture.camera)
+    note(request, picture=taken.picture.id, camera=taken.picture.camera)
     if taken.picture_is_new:
         parts.counts.pictures += 1
         camera = taken.picture.camera

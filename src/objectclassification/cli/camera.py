@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,8 +98,13 @@ def camera(
     token_file: TokenFile = None,
     ca: Ca = None,
     log_level: Annotated[
-        str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
-    ] = "info",
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="debug, info, warning or error.",
+            show_default="info; warning on a terminal, whose lines say the same",
+        ),
+    ] = None,
 ) -> None:
     """Serve a camera: take a picture for each snap, and upload it."""
     from objectclassification.cli import logs
@@ -107,7 +113,7 @@ def camera(
     from objectclassification.config.cameras import load_cameras, one_camera
 
     ring = LogRing()
-    logs.configure(log_level, ring=ring)
+    logs.configure(log_level or ("warning" if sys.stderr.isatty() else "info"), ring=ring)
     told: dict[str, Any] = {
         "name": name,
         "source": source,

@@ -1,4 +1,8 @@
-"""Logs: to standard error, for people on a terminal and as JSON elsewhere, never a secret."""
+"""Logs: to standard error, for people on a terminal and as JSON elsewhere, never a secret.
+
+One id finds all that became of a snap, in the logs of server and camera program: every line about
+it has the id as ``snap``, and from its picture on that one's as ``picture``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,11 @@ from typing import Any
 import structlog
 
 from objectclassification.client.log_ring import LogRing
+from objectclassification.config.service import logs_to_journal
 from objectclassification.masking import mask
+
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""What the journal calls them (sd-daemon(3))."""
 
 
 def configure(level: str, *, ring: LogRing | None = None) -> None:
@@ -26,7 +34,7 @@ def configure(level: str, *, ring: LogRing | None = None) -> None:
         # Plain tracebacks: pretty ones show local variables, and with them secrets.
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if people
-        else structlog.processors.JSONRenderer()
+        else _to_json
     )
     told: list[Any] = [
         structlog.processors.add_log_level,
@@ -50,6 +58,14 @@ def configure(level: str, *, ring: LogRing | None = None) -> None:
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[theirs])
+
+
+def _to_json(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+    """One line; the journal takes its priority from the front, and leaves it out."""
+    first = {key: event.pop(key) for key in ("timestamp", "level", "event") if key in event}
+    line = structlog.processors.JSONRenderer()(logger, method, {**first, **event})
+    priority = f"<{_PRIORITIES[first['level']]}>" if logs_to_journal() else ""
+    return f"{priority}{line if isinstance(line, str) else line.decode()}"
 
 
 def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> Any:

@@ -207,6 +207,7 @@ class CameraProgram:
         elif self._reports.said(order.id, order.camera) is not None:
             self._start(self._reports.repeat(order.id, order.camera))  # it was begun: never twice
         else:
+            _log.info("snap heard", snap=order.id, camera=order.camera, deadline_s=order.deadline_s)
             report = ShotReport(snap=order.id, camera=order.camera, state="delivered")
             self._reports.note(report)
             self._start(self._shoot(shooter, order, arrived, "controller"))
@@ -243,6 +244,14 @@ class CameraProgram:
             origin=origin,
         )
         self._reports.note(report)
+        _log.info(
+            "captured",
+            snap=order.id,
+            camera=order.camera,
+            freshness=shot.taken.freshness,
+            elapsed_ms=shot.camera_ms["total"],
+            **({"warnings": shot.warnings} if shot.warnings else {}),
+        )
         text = _describe(order.camera, shot)
         if shot.item is None:
             self._tell(text)
@@ -255,6 +264,7 @@ class CameraProgram:
         self._trouble = self._trouble or error
         self._tell(f"{order.camera}: no picture: {error.detail}")
         code = cast("Failure", error.code)  # each CaptureError's is one
+        _log.warning("no picture", snap=order.id, camera=order.camera, code=code, why=error.detail)
         await self._reports.say(
             ShotReport(
                 snap=order.id,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -160,25 +161,36 @@ class Delivery:
             said = self._reports.said(item.snap, item.camera)
             await self._reports.say(said or captured_before(item, item.snap))
         try:
-            await in_thread(partial(self._send, uploader, item), f"upload {item.camera}")
+            began = time.monotonic()
+            work = partial(self._send, uploader, item)
+            stored = await in_thread(work, f"upload {item.camera}")
         except UploadRefused as exc:
             await self._was_refused(waiting, exc)
         except UploadFailed as exc:
             self._again(waiting, exc.detail, exc.wait_s)
         except Exception as exc:  # noqa: BLE001 - a full disk or a bug here must lose no picture
-            _log.exception("upload failed", camera=item.camera, key=item.key)
+            _log.exception("upload failed", snap=item.snap, camera=item.camera, key=item.key)
             self._again(waiting, f"{type(exc).__name__}: see the log", None)
         else:
             self._failures = 0
+            elapsed_ms = round((time.monotonic() - began) * 1000, 1)
+            _log.info(
+                "uploaded",
+                snap=item.snap,
+                camera=item.camera,
+                picture=stored.get("id"),
+                elapsed_ms=elapsed_ms,
+                tries=waiting.tries + 1,
+            )
             self._tell(_delivered(waiting))
         finally:
             self._idle.append(uploader)
 
-    def _send(self, uploader: Uploader, item: SpoolItem) -> None:
-        """Uploads one picture and takes it out of the spool; in a thread."""
+    def _send(self, uploader: Uploader, item: SpoolItem) -> dict[str, Any]:
+        """Uploads one picture and takes it out of the spool, in a thread; returns the answer."""
         places = self._places or {}
         try:
-            uploader.send(replace(item, upload=places.get(item.camera, item.upload)))
+            answer = uploader.send(replace(item, upload=places.get(item.camera, item.upload)))
         except UploadRefused as exc:
             if not self._spool.holds(item):
                 raise UploadRefused("it was dropped here: the spool was full") from exc
@@ -188,12 +200,14 @@ class Delivery:
             self._spool.remove(item)
             raise
         self._spool.remove(item)
+        return answer
 
     def _again(self, waiting: _Waiting, detail: str, wait_s: float | None) -> None:
         """Keeps a picture for later, and lets the server rest."""
         if waiting.is_new and waiting.caption is not None:
             self._tell(f"{waiting.caption.text}; kept until it can be uploaded: {detail}")
-        _log.info("not uploaded yet", camera=waiting.item.camera, key=waiting.item.key, why=detail)
+        item = waiting.item
+        _log.info("not uploaded yet", snap=item.snap, camera=item.camera, key=item.key, why=detail)
         waiting.tries += 1
         self._push(waiting)
         if self._pause is None:  # else another lane has met the same
@@ -211,7 +225,13 @@ class Delivery:
     async def _was_refused(self, waiting: _Waiting, refusal: UploadRefused) -> None:
         item = waiting.item
         self.refusal = self.refusal or refusal
-        _log.warning("picture refused", camera=item.camera, key=item.key, why=refusal.detail)
+        _log.warning(
+            "picture refused",
+            snap=item.snap,
+            camera=item.camera,
+            key=item.key,
+            why=refusal.detail,
+        )
         text = waiting.caption.text if waiting.caption is not None else _late(item)
         self._tell(f"{text}; refused: {refusal.detail}")
         if item.snap is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 SYSTEM_STATE = Path("/var/lib/objectclassification")
 """The state folder of ``socket.service``; only root may look into it."""
@@ -28,11 +29,20 @@ def watchdog_s() -> float | None:
 
 def prints_to_journal() -> bool:
     """Whether standard output is kept in the journal, which is no place for a secret."""
+    return _is_journal(sys.stdout)
+
+
+def logs_to_journal() -> bool:
+    """Whether standard error is read by the journal, which then takes priorities."""
+    return _is_journal(sys.stderr)
+
+
+def _is_journal(stream: TextIO) -> bool:
     try:
         device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
-        stream = os.fstat(sys.stdout.fileno())
-        return (int(device), int(inode)) == (stream.st_dev, stream.st_ino)
-    except (OSError, ValueError):  # no such variable, or no real file under standard output
+        found = os.fstat(stream.fileno())
+        return (int(device), int(inode)) == (found.st_dev, found.st_ino)
+    except (OSError, ValueError):  # no such variable, or no real file under the stream
         return False
 
 

@@ -44,6 +44,7 @@ from objectclassification.hub.presence import CameraPresence, Population
 from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.hub.remote import TrustedProxies
+from objectclassification.hub.story import tell_end, tell_event
 from objectclassification.hub.waiters import Waiters
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import PictureRef, Prediction, Receipt
@@ -97,7 +98,7 @@ class HubRunner:
         self._writing: list[Connection] = []
         self._ending: Waiters[Receipt] = Waiters()
         self._inspecting: Waiters[CameraReport] = Waiters()
-        self._callbacks: list[Callable[[Event], None]] = []
+        self._callbacks: list[Callable[[Event], None]] = [tell_event]
         self._due: asyncio.TimerHandle | None = None
         self._due_at = math.inf
         self._beat: asyncio.TimerHandle | None = None
@@ -346,6 +347,7 @@ class HubRunner:
             case Finished():
                 self.counts.ended(effect.receipt)
                 self._ending.end(effect.receipt.snap, effect.receipt)
+                tell_end(effect.receipt)
 
     def _tell(self, event: Event) -> None:
         for callback in list(self._callbacks):

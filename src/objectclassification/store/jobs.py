@@ -284,11 +284,12 @@ def queue(connection: Connection) -> Queue:
         connection.execute(
             select(pictures.c.received_at)
             .join(jobs, jobs.c.picture_id == pictures.c.id)
-            .where(jobs.c.state == state)
+            .where(jobs.c.state == state, jobs.c.priority == priority)
             .order_by(jobs.c.id)
             .limit(1)
         ).scalar_one_or_none()
         for state in counted
+        for priority in (FOR_A_SNAP, FOR_NOBODY)
         if counted[state]
     ]
     oldest_at = min((at for at in oldest if at is not None), default=None)
