@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 import ssl
@@ -14,6 +15,7 @@ from typing import Self
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.frames import CloseCode
 
 from objectclassification.config import split_token
 from objectclassification.errors import (
@@ -40,6 +42,11 @@ from objectclassification.trust import Trust, UntrustedServer
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+RESTART_PAUSES_S = (0.5, 1.5)
+"""Between two tries at a hub that said it restarts: about as long as it takes to, so that a second
+after it is back all are, and in any second no more than its cameras knock."""
+RESTART_S = 20.0
+"""How long a restart is waited for like that, before the pauses grow."""
 HANDSHAKE_TIMEOUT_S = 10.0
 REPLACED = "replaced"
 """The reason the hub gives to a connection when the same instance opened another."""
@@ -109,6 +116,7 @@ class Link:
         self._socket: ClientConnection | None = None
         self._welcomed = False
         self._failures = 0
+        self._restarts_until = -math.inf
         self._alone_since: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -223,8 +231,11 @@ class Link:
     async def _lost(self, exc: ConnectionClosed | TimeoutError) -> None:
         await self.close()
         was_welcomed, self._welcomed = self._welcomed, False
-        if isinstance(exc, ConnectionClosed) and exc.rcvd and exc.rcvd.reason == REPLACED:
+        goodbye = exc.rcvd if isinstance(exc, ConnectionClosed) else None
+        if goodbye is not None and goodbye.reason == REPLACED:
             raise Conflict("another program with this one's instance has taken its place") from exc
+        if goodbye is not None and goodbye.code == CloseCode.SERVICE_RESTART:
+            self._restarts_until = asyncio.get_running_loop().time() + RESTART_S
         if was_welcomed:
             self._alone_since = asyncio.get_running_loop().time()
         await self._pause(exc, _why(exc))
@@ -232,9 +243,7 @@ class Link:
     async def _pause(self, exc: Exception, why: str) -> None:
         """Waits before the next try: longer each time, and never in step with other clients."""
         await self.close()
-        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
-        pause_s *= random.uniform(0.5, 1.0)  # noqa: S311 - spreads clients; it is no secret
-        self._failures = min(self._failures + 1, 10)
+        pause_s = self._next_pause_s()
         if self._patience_s is not None and self._alone_since is not None:
             left_s = self._alone_since + self._patience_s - asyncio.get_running_loop().time()
             if left_s <= 0 and isinstance(exc, WrongRelease):
@@ -245,6 +254,13 @@ class Link:
         say = _log.warning if isinstance(exc, WrongRelease) else _log.info
         say("not connected", url=self.url, why=why, next_try_s=round(pause_s, 1))
         await asyncio.sleep(pause_s)
+
+    def _next_pause_s(self) -> float:
+        if asyncio.get_running_loop().time() < self._restarts_until:
+            return random.uniform(*RESTART_PAUSES_S)  # noqa: S311 - spreads clients; no secret
+        longest_s: float = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - the same
 
     def _read(self, frame: bytes) -> HubMessage | None:
         try:
