@@ -41,7 +41,7 @@ soak: $(VENV)/.dev ## SOAK_MINUTES=60 of snaps with a kill -9 each, and write do
 fuzz: $(VENV)/.dev ## The properties of tests/fuzz with new examples, for FUZZ_MINUTES (60)
 	@end=$$(( $$(date +%s) + 60 * $(FUZZ_MINUTES) )); \
 	while [ $$(date +%s) -lt $$end ]; do \
-		OBJECTCLASSIFICATION_FUZZ=long $(BIN)/python -m pytest -q tests/fuzz || exit 1; \
+		OBJECTCLASSIFICATION_FUZZ=long $(BIN)/python -m pytest -q $(PATIENT) tests/fuzz || exit 1; \
 	done
 
 audit: $(VENV)/.dev ## Known vulnerabilities of the pinned dependencies, where the service can be asked

@@ -341,6 +341,8 @@ class Spool:
             told: dict[str, Any] = json.loads(note.read_bytes())
             known = {name: told[name] for name in _FIELDS & told.keys()}
             item = SpoolItem(**{**known, "path": self._folder / Path(told["path"]).name})
+            if Path(item.key).name != item.key:
+                raise ValueError("its key is no file's name")
         except (ValueError, TypeError, KeyError, AttributeError) as exc:
             # Our notes are never half written, so this is for a person: nothing is deleted.
             _log.error("spool_note_unreadable", note=str(note), reason=str(exc))

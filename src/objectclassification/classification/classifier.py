@@ -172,6 +172,10 @@ def _load(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSess
     options.log_severity_level = 4  # what it has to say comes back as an exception
     # Threads that wait must not burn the core that the hub runs on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A model may name files that hold its numbers. Ours are one file: there is nothing below it.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(path.absolute())
+    )
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as exc:  # the runtime's errors share no base class

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -123,7 +124,9 @@ def _save(connection: Connection, result: Snapped, out: Path) -> dict[str, Path]
         with Http(connection) as http:
             for shot in result.shots:
                 if shot.picture is not None:
-                    name = f"{shot.camera}-{shot.picture.id}{_SUFFIXES[shot.picture.media_type]}"
+                    suffix = _SUFFIXES.get(shot.picture.media_type, "")
+                    # The server names them: whatever it says, they are files in that folder.
+                    name = re.sub(r"[^\w.-]", "_", f"{shot.camera}-{shot.picture.id}{suffix}")
                     files[shot.camera] = out / name
                     files[shot.camera].write_bytes(http.content(shot.picture.url))
     except OSError as exc:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import BinaryIO
 
 from objectclassification.errors import DataFolderUnusable, DiskFull, StoreError
 
+_KEY = re.compile(r"[0-9A-Za-z-]{1,64}")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -150,8 +152,19 @@ class Blobs:
         self.path(key).unlink(missing_ok=True)
 
 
+def is_key(text: str) -> bool:
+    """Whether this can be a blob's key, and with it a file's name."""
+    return _KEY.fullmatch(text) is not None
+
+
 def place(folder: Path, key: str) -> Path:
-    """Where a folder of blobs has the one of that key."""
+    """Where a folder of blobs has the one of that key.
+
+    Raises:
+        StoreError: it is no key. Ours are UUIDs; another one's database may hold anything.
+    """
+    if not is_key(key):
+        raise StoreError(f"a blob cannot be called {key[:64]!r}: the database was not made by us")
     return folder / key[-2:] / key
 
 

@@ -18,7 +18,7 @@ from objectclassification.errors import StoreError
 from objectclassification.messages import failure
 from objectclassification.receipts import Shot
 from objectclassification.store import folder, snaps
-from objectclassification.store.blobs import place
+from objectclassification.store.blobs import is_key, place
 from objectclassification.store.jobs import LOST
 from objectclassification.store.tables import jobs, pictures, renditions
 from objectclassification.store.writer import editing, reading
@@ -121,7 +121,8 @@ def _files(blobs: Path) -> Iterator[tuple[str, os.stat_result]]:
     for part in blobs.iterdir():
         if len(part.name) == 2:
             for entry in os.scandir(part):
-                if entry.name.endswith(part.name) and entry.is_file(follow_symlinks=False):
+                is_ours = is_key(entry.name) and entry.name.endswith(part.name)
+                if is_ours and entry.is_file(follow_symlinks=False):
                     yield entry.name, entry.stat(follow_symlinks=False)
 
 

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from objectclassification.errors import Conflict, NotFound, StoreError
 from objectclassification.store import folder
 from objectclassification.store.backup import MANIFEST, PARTIAL, SECRETS, Progress, check_room
-from objectclassification.store.blobs import place
+from objectclassification.store.blobs import is_key, place
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions
 from objectclassification.store.writer import faults, reading
@@ -83,6 +83,8 @@ def _restore(backup: Path, data: Path, progress: Progress) -> Restored:
         number = len(connection.execute(select(pictures.c.id)).all())
     if problems := faults(database):
         raise StoreError(f"the backup's database is damaged: {problems[0]}")
+    if no_keys := [key for key in wanted if not is_key(key)]:
+        raise StoreError(f"the backup's database is not ours: a picture called {no_keys[0]!r}")
     damaged = {key for key, sha256 in wanted.items() if found.get(key) != sha256}
     for key in found.keys() & (damaged | (found.keys() - wanted.keys())):
         place(data / folder.BLOBS, key).unlink()
