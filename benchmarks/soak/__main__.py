@@ -14,7 +14,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,8 @@ from benchmarks import machine
 from benchmarks.page import replace_section
 from benchmarks.programs import scratch
 from benchmarks.soak.flat import findings
-from benchmarks.soak.ledger import Ledger
-from benchmarks.soak.load import Load
+from benchmarks.soak.ledger import Ledger, Settled
+from benchmarks.soak.load import Load, minute_of
 from benchmarks.soak.report import Minute, page
 from benchmarks.soak.watch import Watch, percentile
 
@@ -34,6 +34,8 @@ PHASES: tuple[tuple[Victim, ...], ...] = (
     ("camera",),
     ("server", "child"),
 )
+FEWEST_IN_PHASES = 30
+"""Minutes: in a shorter soak each is killed in turn all the time."""
 TIDY_EVERY = 5
 """Minutes between two runs of the command ``retention``; a server that starts tidies, too."""
 FEWEST_KEPT = 1000
@@ -57,7 +59,7 @@ def kills(seed: int, minutes: int) -> Iterator[Kill]:
     dice = random.Random(seed)  # noqa: S311 - no secret
     turn: list[Victim] = []
     for minute in range(minutes):
-        victims = PHASES[minute * len(PHASES) // minutes]
+        victims = PHASES[minute * len(PHASES) // minutes if minutes >= FEWEST_IN_PHASES else 0]
         turn = [victim for victim in turn if victim in victims] or dice.sample(
             victims, len(victims)
         )
@@ -76,7 +78,7 @@ class Soak:
         self.watch = Watch(self.place)
         self.load = Load(self.place)
         self.witness = Witness(self.place.spool)
-        self.minutes: list[Minute] = []
+        self.minutes = [Minute(number, number) for number in range(1, minutes + 1)]
         self.trouble: list[str] = []
 
     def run(self) -> None:
@@ -84,12 +86,10 @@ class Soak:
         with self.watch, self.witness:
             with self.load:
                 began = time.monotonic()
-                for number, kill in enumerate(self._kills, 1):
-                    self._minute(Minute(number, number), kill, began + 60 * number)
-            last = self.minutes[-1]
+                for minute, kill in zip(self.minutes, self._kills, strict=True):
+                    self._minute(minute, kill, began + 60 * minute.last)
             _until(self._is_at_rest, "the plant to come to rest")
-            for settled in self.ledger.close(self.witness):
-                _count(last, settled.outcome, settled.ms)
+            self._count(self.ledger.close(self.witness))
         self._tidy()
         self.place.close()  # by kill -9: what is looked at now is what a crash leaves
         self.ledger.check_rest()
@@ -126,13 +126,19 @@ class Soak:
         if minute.last % TIDY_EVERY == 0:
             self._tidy()
         time.sleep(max(0.0, ends - time.monotonic()))
-        for settled in self.ledger.settle():
-            _count(minute, settled.outcome, settled.ms)
+        self._count(self.ledger.settle())
         minute.loop_ms, minute.machine_ms = self.watch.take()
         minute.stored, minute.data_mb = self.ledger.stored(), _size_mb(self.place.data)
-        self.minutes.append(minute)
         wrong = f"; WRONG: {self.wrong[-1]}" if self.wrong else ""
         print(f"{time.strftime('%H:%M:%S')} {minute.line()}{wrong}", flush=True)
+
+    def _count(self, fresh: Iterable[Settled]) -> None:
+        for settled in fresh:
+            # The last snap may be due as the last minute ends.
+            minute = self.minutes[min(minute_of(settled.snap), len(self.minutes) - 1)]
+            minute.outcomes[settled.outcome] += 1
+            if settled.outcome == "classified":
+                minute.ms.append(settled.ms)
 
     def _tidy(self) -> None:
         words = (sys.executable, "-m", "objectclassification", "retention")
@@ -150,12 +156,6 @@ class Soak:
         if spooled or not self.place.online() or unfinished(self.place.data):
             return False
         return all_done(self.place.data)
-
-
-def _count(minute: Minute, outcome: str, ms: float) -> None:
-    minute.outcomes[outcome] += 1
-    if outcome == "classified":
-        minute.ms.append(ms)
 
 
 def _size_mb(folder: Path) -> float:

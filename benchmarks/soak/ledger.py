@@ -7,20 +7,19 @@ settled may be deleted from then on; what was not must still be there at the end
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import requests
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from tests.plant import Place, Stored, Witness, check_truthful, code_of, stored_once
 from tests.serving import WAIT_S
 
 from objectclassification.store import folder, repair, tables
 from objectclassification.store.writer import reading
 
-AT_A_TIME = 500
 PAGE = 200
 
 
@@ -29,11 +28,13 @@ class Settled:
     """A snap whose receipt is true and final.
 
     Attributes:
+        snap: its id.
         outcome: ``classified``, or why it failed.
         ms: from acceptance to done, by the hub's clock.
         picture: its picture's id and hash, if it has one; it may have come too late.
     """
 
+    snap: str
     outcome: str
     ms: float
     picture: tuple[str, str] | None
@@ -108,7 +109,8 @@ class Ledger:
         data = self._place.data
         with reading(data / folder.DATABASE) as connection:
             left = list(connection.execute(select(tables.pictures.c.id)).scalars())
-            stored = stored_once(connection, data / folder.BLOBS)
+            of_snaps = select(tables.pictures.c.snap_id)
+            stored = self._stored(connection, set(connection.execute(of_snaps).scalars()))
         looked_at = self.pictures
         newest = sorted(looked_at)[-self._keep :]  # UUIDv7: by arrival
         if sorted(left) != newest:
@@ -117,8 +119,9 @@ class Ledger:
                 f"{sorted(set(left) ^ set(newest))[:5]}"
             )
         for snap_id, picture in stored.items():
-            if self.settled[snap_id].picture != (picture.id, picture.sha256):
-                self.wrong.append(f"{snap_id} was stored again: {picture}")
+            known = self.settled.get(snap_id)
+            if known is None or known.picture != (picture.id, picture.sha256):
+                self.wrong.append(f"{snap_id} has another picture than its receipt: {picture}")
         found = repair.inspect(data)
         if found.lost or found.noted:
             self.wrong.append(f"rows without their file: {found.lost} {found.noted}")
@@ -132,8 +135,9 @@ class Ledger:
 
     def _settle(self, receipt: dict[str, Any], picture: Stored | None) -> Settled:
         known = None if picture is None else (picture.id, picture.sha256)
-        settled = Settled(code_of(receipt), float(receipt["elapsed_ms"]), known)
-        self.settled[receipt["snap"]] = settled
+        ms = float(receipt["elapsed_ms"])
+        settled = Settled(receipt["snap"], code_of(receipt), ms, known)
+        self.settled[settled.snap] = settled
         return settled
 
     def _classified(self) -> dict[str, Stored]:
@@ -141,16 +145,18 @@ class Ledger:
         done = select(tables.pictures.c.snap_id).where(
             tables.jobs.c.picture_id == tables.pictures.c.id, tables.jobs.c.state == "done"
         )
-        data = self._place.data
+        with reading(self._place.data / folder.DATABASE) as connection:
+            new = set(connection.execute(done).scalars()) - self.settled.keys()
+            return self._stored(connection, new)
+
+    def _stored(self, connection: Connection, snaps: Iterable[str]) -> dict[str, Stored]:
+        """Their pictures; one that is not as it must be is noted, and does not hide the others."""
         found: dict[str, Stored] = {}
-        with reading(data / folder.DATABASE) as connection:
-            new = sorted(set(connection.execute(done).scalars()) - self.settled.keys())
-            for start in range(0, len(new), AT_A_TIME):
-                some = new[start : start + AT_A_TIME]
-                try:
-                    found |= stored_once(connection, data / folder.BLOBS, some)
-                except (AssertionError, FileNotFoundError) as exc:
-                    self.wrong.append(f"a picture is not stored as it must be: {exc}")
+        for snap_id in snaps:
+            try:
+                found |= stored_once(connection, self._place.data / folder.BLOBS, [snap_id])
+            except (AssertionError, FileNotFoundError) as exc:
+                self.wrong.append(f"the picture of {snap_id} is not stored as it must be: {exc}")
         return found
 
     def _receipts(self) -> Iterator[dict[str, Any]]:

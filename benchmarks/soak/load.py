@@ -21,6 +21,16 @@ AT_A_TIME = 64
 """Snaps that wait for a server that is down; more wait in line."""
 
 
+def name(number: int) -> str:
+    """The id of a snap."""
+    return f"soak-{number}"
+
+
+def minute_of(snap_id: str) -> int:
+    """In which minute a snap was due; 0 is the first."""
+    return int(snap_id.removeprefix("soak-")) // (60 * PER_SECOND)
+
+
 class Load:
     """Snaps until the block ends.
 
@@ -56,7 +66,7 @@ class Load:
             due = began + self.asked / PER_SECOND
             if self._stop.wait(max(0.0, due - time.monotonic())):
                 return
-            self._pool.submit(self._snap, f"soak-{self.asked}", due).add_done_callback(self._note)
+            self._pool.submit(self._snap, name(self.asked), due).add_done_callback(self._note)
             self.asked += 1
 
     def _snap(self, snap_id: str, due: float) -> None:

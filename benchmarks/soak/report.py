@@ -22,7 +22,7 @@ class Minute:
     Attributes:
         first: counted from 1.
         last: the same for one minute.
-        outcomes: of the snaps whose receipts were read in it.
+        outcomes: of the snaps that were due in it.
         ms: of those that were classified, from acceptance to done.
         loop_ms: of the server's event loop, see :class:`benchmarks.soak.watch.Watch`.
         machine_ms: the machine's share of it.
