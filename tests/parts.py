@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -50,10 +51,20 @@ def _may_mount() -> bool:
     return subprocess.run(words, capture_output=True).returncode == 0
 
 
+UNPACKED = Path(__file__).parents[1] / ".trees" / "prometheus" / "usr" / "bin"
+"""Where `make test` puts Prometheus."""
+
+
+def prometheus(program: str) -> str | None:
+    """Where ``prometheus`` or ``promtool`` is, or None."""
+    return shutil.which(program) or shutil.which(program, path=UNPACKED)
+
+
 _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "openssl": (lambda: shutil.which("openssl") is not None, "openssl"),
     "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg"),
     "gst-rtsp": (_gst_rtsp, "python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly"),
+    "prometheus": (lambda: prometheus("promtool") is not None, "prometheus"),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
     "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
