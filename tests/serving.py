@@ -21,10 +21,10 @@ from sqlalchemy import func, select
 from websockets.sync.client import ClientConnection, connect
 
 from objectclassification.api.parts import Parts
-from objectclassification.api.serving import HttpServer, bind
+from objectclassification.api.serving import HttpServer
 from objectclassification.bootstrap import System, running
 from objectclassification.config import ServerSettings
-from objectclassification.hub.upgraded import uvicorn_protocol
+from objectclassification.hub.acceptor import bind
 from objectclassification.messages import (
     CameraOffer,
     ClientMessage,
@@ -240,8 +240,7 @@ class Served(Address):
         try:
             async with running(self.settings) as system:
                 tls = None if system.tls is None else system.tls.context
-                upgraded = uvicorn_protocol(system.runner)
-                server = HttpServer(system.app, self.settings, upgraded, tls)
+                server = HttpServer(system.app, self.settings, system.runner, tls)
                 serving = asyncio.create_task(server.serve(sockets=[listener]))
                 await server.listening.wait()
                 self._ready.set_result((system, listener.getsockname()[1]))

@@ -32,6 +32,7 @@ from objectclassification.classification.pool import ClassifierPool
 from objectclassification.config import ServerSettings, write_secret
 from objectclassification.housekeeping import Housekeeper, tidying
 from objectclassification.hub.hub import Hub
+from objectclassification.hub.limits import Limits
 from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.runner import HubRunner
 from objectclassification.metrics.lag import LoopLag
@@ -121,7 +122,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         if abandoned:
             log.warning("snaps of a killed server are ended", snaps=abandoned)
         proxies = TrustedProxies(settings.trusted_proxies)
-        runner = HubRunner(Hub(), recorder, tokens, proxies=proxies)
+        runner = HubRunner(Hub(), recorder, tokens, proxies=proxies, limits=Limits.of(settings))
         await runner.start()
         stack.push_async_callback(runner.stop)
         bus.subscribe(partial(_tell, runner))

@@ -21,8 +21,10 @@ from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 
 from objectclassification.auth import Tokens
-from objectclassification.hub.connection import Connection, text_frame
+from objectclassification.hub.connection import Connection
+from objectclassification.hub.frames import text_frame
 from objectclassification.hub.hub import Hub
+from objectclassification.hub.limits import Limits
 from objectclassification.hub.recorder import MemoryRecorder
 from objectclassification.hub.runner import HubRunner
 from tests.serving import HubProcess, ServeProcess
@@ -72,7 +74,8 @@ class EchoConnection(Connection):
 
 @asynccontextmanager
 async def echoing() -> AsyncIterator[str]:
-    runner = EchoRunner(Hub(), MemoryRecorder(), Tokens(open=True))
+    as_many_as_they_like = Limits(messages_at_once=10**9, misuses_at_once=10**9)
+    runner = EchoRunner(Hub(), MemoryRecorder(), Tokens(open=True), limits=as_many_as_they_like)
     await runner.start()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(lambda: EchoConnection(runner), "127.0.0.1", 0)

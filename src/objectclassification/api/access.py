@@ -14,8 +14,9 @@ from starlette.types import Scope
 
 from objectclassification.api.parts import Parts
 from objectclassification.auth import Identity, Right
-from objectclassification.errors import Forbidden, TimedOut, TooLarge
+from objectclassification.errors import Forbidden, TimedOut, TooLarge, Unauthorized
 from objectclassification.hub.address import is_own_name
+from objectclassification.hub.pace import Refusals
 
 MAX_JSON_BYTES = 65_536
 MAX_BODY_S = 900.0
@@ -29,6 +30,12 @@ def parts_of(request: Request) -> Parts:
     """The parts that :func:`~objectclassification.api.app.create_app` was given."""
     parts: Parts = request.app.state.parts
     return parts
+
+
+def refusals_of(request: Request) -> Refusals:
+    """When those without a good token get their answers."""
+    refusals: Refusals = request.app.state.refusals
+    return refusals
 
 
 def bodies_of(app: FastAPI) -> set[asyncio.Task[Any]]:
@@ -83,7 +90,11 @@ async def identity_of(request: Request) -> Identity:
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
             raise Forbidden("without tokens a page of another origin may not call this server")
-    return parts.tokens.authenticate(token_of(request))
+    try:
+        return parts.tokens.authenticate(token_of(request))
+    except Unauthorized:
+        await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
+        raise
 
 
 def need(right: Right) -> Callable[..., Awaitable[Identity]]:

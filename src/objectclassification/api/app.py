@@ -22,6 +22,7 @@ from objectclassification.api.parts import Parts
 from objectclassification.api.receive import Receiver
 from objectclassification.api.slots import Slots
 from objectclassification.errors import ServerStopping
+from objectclassification.hub.pace import Refusals
 from objectclassification.hub.remote import TrustedProxies
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     app.state.bodies = set()
+    app.state.refusals = Refusals()
     app.state.slots = Slots(parts.database)
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
     problems.install(app)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -16,18 +16,22 @@ from functools import partial
 from typing import Any, cast
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from objectclassification.api.access import bodies_of
+from objectclassification.api.access import bodies_of, token_of
 from objectclassification.config import ServerSettings
-from objectclassification.errors import ConfigurationError
-from objectclassification.hub.limits import TLS_GOODBYE_S
+from objectclassification.errors import Unauthorized
+from objectclassification.hub.acceptor import Acceptor
+from objectclassification.hub.admission import Admission
+from objectclassification.hub.runner import HubRunner
+from objectclassification.hub.upgraded import uvicorn_protocol
 
-BACKLOG = 4096
 MAX_HEADER_BYTES = 65_536
 BODY_GRACE_S = 1.0
 """How long a stop lets bodies that are on their way arrive."""
+MOST_PIPELINED = 16
+"""Requests on one connection that wait for the one before them; hardly any client sends two."""
 LINGER_AT_STOP_S = 0.5
 """How long a stop waits for clients to read that they were refused."""
 
@@ -36,6 +40,11 @@ BODY_PIECE_BYTES = 2**19
 BODY_WAKE_S = 0.1
 """A slow body's reader hears this often that it goes on."""
 _INFORMS = b"HTTP/1.1 1"  # of "100 Continue", which comes before the answer
+
+
+# uvicorn warns of each request that it cannot read: whoever sends such would fill the log.
+_quiet_log = logging.getLogger("objectclassification.api.http")
+_quiet_log.setLevel(logging.ERROR)
 
 
 class TimedHttp(HttpToolsProtocol):
@@ -49,8 +58,19 @@ class TimedHttp(HttpToolsProtocol):
     answer would be lost on its way.
     """
 
-    def __init__(self, *args: Any, header_timeout_s: float, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        header_timeout_s: float,
+        admission: Admission,
+        caller: Callable[[Any], tuple[str, str] | None],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.logger = _quiet_log
+        self._admission = admission
+        self._caller = caller
+        self._is_known = False
         self._header_timeout_s = header_timeout_s
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes = 0
@@ -63,7 +83,10 @@ class TimedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts to wait for the first request."""
         super().connection_made(transport)
-        self._await_headers()
+        if self._admission.arrive(self, self.client[0] if self.client else ""):
+            self._await_headers()
+        else:
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser, and bounds headers that do not end."""
@@ -83,6 +106,8 @@ class TimedHttp(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEADER_BYTES:  # they came in one piece
             raise ValueError("request headers are too large")  # httptools makes it a 400
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise ValueError("too many requests at once")
         self._stop_waiting()
         self._in_body = True
         before, self._handed_on_at = self.cycle, self.loop.time()
@@ -91,6 +116,7 @@ class TimedHttp(HttpToolsProtocol):
             has_body = self.scope["method"] != "HEAD"
             closing = _LastWords(self.transport, self.finish_and_close, holds_head=has_body)
             self.cycle.transport = cast(asyncio.Transport, closing)
+            self._look_who_calls()
 
     def on_body(self, body: bytes) -> None:
         """Keeps some of a body together before its reader is woken; the end wakes it, too."""
@@ -122,7 +148,8 @@ class TimedHttp(HttpToolsProtocol):
         # uvicorn's time for the next request, or ours once more bytes come, ends this.
         self._lingers = True
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            with contextlib.suppress(OSError):  # the client has reset the connection
+                self.transport.write_eof()
         if self._stopping:
             self.loop.call_later(LINGER_AT_STOP_S, self.timeout_keep_alive_handler)
 
@@ -134,12 +161,25 @@ class TimedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """The connection is the hub's from here on."""
         self._stop_waiting()
+        self._admission.leave(self)
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""
         self._stop_waiting()
+        self._admission.leave(self)
         super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """Ends the connection without another byte."""
+        self.transport.abort()
+
+    def _look_who_calls(self) -> None:
+        """With its first good token a connection is no stranger any more."""
+        if self._is_known:
+            return
+        caller = self._caller(self.scope)
+        self._is_known = caller is not None and self._admission.admit(self, *caller) is None
 
     def _awaits_request(self) -> bool:
         return self.cycle is None or bool(self.cycle.response_complete)
@@ -193,7 +233,7 @@ class HttpServer(uvicorn.Server):
     Args:
         app: the API.
         settings: the server's.
-        websocket: the protocol class for WebSockets, as uvicorn calls it.
+        runner: the hub's, for the WebSockets.
         tls: for HTTPS; plain HTTP without.
 
     Attributes:
@@ -204,25 +244,31 @@ class HttpServer(uvicorn.Server):
         self,
         app: FastAPI,
         settings: ServerSettings,
-        websocket: Any,
+        runner: HubRunner,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.listening = asyncio.Event()
         self._app = app
         self._tls = tls
-        self._handshake_timeout_s = settings.header_timeout_s
+        self._proxies = runner.proxies
+        self._tokens = runner.tokens
+        self._http = partial(
+            TimedHttp,
+            header_timeout_s=settings.header_timeout_s,
+            admission=runner.admission,
+            caller=self._caller,
+        )
         super().__init__(
             uvicorn.Config(
                 app,
                 # uvicorn only calls it, so anything that makes a protocol will do.
-                http=cast(Any, partial(TimedHttp, header_timeout_s=settings.header_timeout_s)),
-                ws=websocket,
+                http=cast(Any, self._http),
+                ws=uvicorn_protocol(runner),
                 lifespan="off",
                 log_config=None,
                 access_log=False,  # it would log query strings; the API logs requests itself
                 server_header=False,
                 proxy_headers=False,  # they would reach HTTP only: api/app.py and the hub read them
-                backlog=BACKLOG,
                 timeout_graceful_shutdown=max(1, int(settings.stop_timeout_s) // 2),
             )
         )
@@ -233,19 +279,12 @@ class HttpServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to listen: as uvicorn does, and with time limits on TLS."""
-        loop = asyncio.get_running_loop()
-        self.servers: list[asyncio.Server] = []
-        for listener in sockets or ():
-            server = await loop.create_server(
-                self._new_connection,
-                sock=listener,
-                backlog=BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._handshake_timeout_s if self._tls else None,
-                ssl_shutdown_timeout=TLS_GOODBYE_S if self._tls else None,
-            )
-            self.servers.append(server)
+        """Starts to listen: as uvicorn does, and at a measured pace."""
+        # uvicorn closes them as it would close asyncio's servers, and does nothing else with them.
+        self.servers = [
+            cast(Any, Acceptor(listener, self._new_connection, self._tls))
+            for listener in sockets or ()
+        ]
         self.started = True
         self.listening.set()
 
@@ -258,30 +297,22 @@ class HttpServer(uvicorn.Server):
             ending.cancel()
 
     def _new_connection(self) -> asyncio.Protocol:
-        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
-        return make(config=self.config, server_state=self.server_state, app_state={})
+        made: asyncio.Protocol = self._http(
+            config=self.config, server_state=self.server_state, app_state={}
+        )
+        return made
+
+    def _caller(self, scope: Any) -> tuple[str, str] | None:
+        """Address and token of a request, if the token is good."""
+        request = Request(scope)
+        try:
+            identity = self._tokens.authenticate(token_of(request))
+        except Unauthorized:
+            return None
+        peer = request.client.host if request.client else ""
+        forwarded = request.headers.getlist("x-forwarded-for")
+        return self._proxies.client(peer, forwarded), identity.token_id
 
     def _end_bodies(self) -> None:
         for task in bodies_of(self._app):
             task.cancel()
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Takes the port before anything else is started.
-
-    Raises:
-        ConfigurationError: it cannot be had.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-        # Accepted sockets inherit it. asyncio sets it only where the protocol's number is known,
-        # and an answer of two writes would wait 40 ms for the client's delayed ACK.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
-    except OSError as exc:
-        # Python adds the address to the text of the error a second time.
-        reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {reason}; choose another with --port"
-        ) from exc

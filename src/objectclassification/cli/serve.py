@@ -64,12 +64,12 @@ def serve(
 
 
 async def _serve(settings: ServerSettings) -> None:
-    from objectclassification.api.serving import HttpServer, bind
+    from objectclassification.api.serving import HttpServer
     from objectclassification.bootstrap import running
     from objectclassification.cli.supervised import new_notifier, show_cameras
     from objectclassification.config import forget_local, remember_local
+    from objectclassification.hub.acceptor import bind
     from objectclassification.hub.limits import raise_file_limit
-    from objectclassification.hub.upgraded import uvicorn_protocol
     from objectclassification.worker import JobLoopEnded
 
     raise_file_limit()
@@ -80,7 +80,7 @@ async def _serve(settings: ServerSettings) -> None:
     listener = bind(settings.host, settings.port)
     async with running(settings) as system:
         tls = None if system.tls is None else system.tls.context
-        server = HttpServer(system.app, settings, uvicorn_protocol(system.runner), tls)
+        server = HttpServer(system.app, settings, system.runner, tls)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
         ca = None if system.tls is None else system.tls.authority_file

@@ -64,6 +64,12 @@ class ServerSettings(BaseSettings):
         job_lease_s: after this a job of a dead worker is done by another.
         header_timeout_s: for a request's headers.
         body_timeout_s: for the next piece of a request's body.
+        max_connections_per_token: with one token at the same time.
+        max_connections_per_address: from one address at the same time, with good tokens.
+        max_strangers: connections that have shown no good token yet.
+        max_strangers_per_address: the same, from one address.
+        max_messages_per_s: frames of one WebSocket, over a long time.
+        max_messages_at_once: frames of one WebSocket in one go.
         stop_timeout_s: the most a stop may take.
         top: predictions kept for each picture.
         model: an ONNX file to use instead of the shipped one.
@@ -96,6 +102,12 @@ class ServerSettings(BaseSettings):
     job_lease_s: float = Field(default=90.0, gt=0)
     header_timeout_s: float = Field(default=20.0, gt=0)
     body_timeout_s: float = Field(default=30.0, gt=0)
+    max_connections_per_token: int = Field(default=16_384, gt=0)
+    max_connections_per_address: int = Field(default=16_384, gt=0)
+    max_strangers: int = Field(default=2048, gt=0)
+    max_strangers_per_address: int = Field(default=512, gt=0)
+    max_messages_per_s: float = Field(default=500.0, gt=0)
+    max_messages_at_once: int = Field(default=20_000, gt=0)
     stop_timeout_s: float = Field(default=10.0, gt=0)
     top: int = Field(default=5, ge=1, le=100)
     model: Path | None = None

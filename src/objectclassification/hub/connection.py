@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import structlog
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN, SEND_EOF
+from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 from websockets.server import ServerProtocol
 
 from objectclassification.auth import Identity
-from objectclassification.errors import Unauthorized
-from objectclassification.hub.handshake import refusal, token_of
+from objectclassification.hub.frames import text_frame
+from objectclassification.hub.handshake import identify
+from objectclassification.hub.pace import Pace
 from objectclassification.hub.remote import host_of
-from objectclassification.messages import MAX_MESSAGE_BYTES
+from objectclassification.messages import MAX_MESSAGE_BYTES, Problem, encode
 
 if TYPE_CHECKING:
     from objectclassification.hub.runner import HubRunner
@@ -33,7 +36,10 @@ LOW_WATER_BYTES = 65_536
 """Above this many unsent bytes a connection is slow: states of shots replace each other."""
 HANDSHAKE_TIMEOUT_S = 10.0
 """How long the opening handshake may take, and the closing one."""
-PING = b"\x89\x00"
+FAREWELL_S = 1.0
+"""How long somebody may read why he has to go who does not stop to send."""
+PIECE_BYTES = 1024
+"""What is parsed of one client in one go: of the smallest frames, 170 and a millisecond."""
 FRAGMENT_BYTES = 16
 """A message may come in one frame for each so many bytes of the longest message: 1,024 of them.
 ``ServerProtocol`` bounds their bytes, but some have none."""
@@ -42,19 +48,6 @@ _log = structlog.get_logger(__name__)
 # At its debug level websockets logs request lines, and these may hold a token.
 _wire_log = logging.getLogger("objectclassification.hub.wire")
 _wire_log.setLevel(logging.WARNING)
-
-
-def text_frame(payload: bytes) -> bytes:
-    """Returns an unmasked, unfragmented text frame (RFC 6455, section 5.2).
-
-    Built here and not by ``ServerProtocol`` so that one frame serves all its receivers.
-    """
-    size = len(payload)
-    if size < 126:
-        return b"\x81%c%b" % (size, payload)
-    if size < 65_536:
-        return b"\x81\x7e%b%b" % (size.to_bytes(2, "big"), payload)
-    return b"\x81\x7f%b%b" % (size.to_bytes(8, "big"), payload)
 
 
 class Connection(asyncio.Protocol):
@@ -72,12 +65,17 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_client",
+        "_held",
+        "_is_leaving",
         "_max_message_bytes",
         "_out",
+        "_pace",
         "_parts",
         "_paused",
         "_runner",
+        "_told_to_slow_down",
         "_transport",
+        "_waits",
         "_wire",
         "is_open",
         "number",
@@ -88,10 +86,15 @@ class Connection(asyncio.Protocol):
         self._runner = runner
         self._max_message_bytes = max_message_bytes
         self._wire = ServerProtocol(max_size=max_message_bytes, logger=_wire_log)
+        self._pace = Pace(runner.limits.messages_per_s, runner.limits.messages_at_once)
+        self._told_to_slow_down = False
+        self._held: memoryview | None = None
         self._client: str | None = None
         self._out: list[bytes] | None = None
         self._parts: list[bytes] | None = None
         self._paused = False
+        self._waits = False
+        self._is_leaving = False
         self.is_open = False
         self.since = 0.0
 
@@ -103,17 +106,22 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=LOW_WATER_BYTES)
         self.since = self._runner.now()
         self.number = self._runner.made(self)
+        if not self._runner.admission.arrive(self, self.peer):
+            self.abort()
 
     def data_received(self, data: bytes) -> None:
         """See :class:`asyncio.Protocol`."""
-        try:
-            self._take_data(data)
-        except Exception as exc:  # noqa: BLE001 - a bug of ours: it costs this client, no other
-            _log.exception("dropped: what it sent could not be handled", peer=self.peer)
-            self._runner.counts.dropped.failed += 1
-            self.abort()
-            # Before uvicorn has handed the transport over, asyncio would not tell us.
-            self.connection_lost(exc)
+        self._runner.counts.received_bytes += len(data)
+        if self._closes_on(data):
+            return
+        if self._held is not None:  # reading is paused, but TLS may have had some more
+            self._held = memoryview(bytes(self._held) + data)
+        elif len(data) <= PIECE_BYTES:
+            self._take_or_drop(data)
+        else:
+            self._held = memoryview(data)
+            self._transport.pause_reading()
+            self.work_on()
 
     def eof_received(self) -> None:
         """See :class:`asyncio.Protocol`."""
@@ -123,6 +131,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See :class:`asyncio.Protocol`."""
         self._out = None
+        self._held = None
         self.is_open = False
         self._runner.lost(self)
 
@@ -137,6 +146,19 @@ class Connection(asyncio.Protocol):
         self._runner.resumed(self)
 
     # Called by the runner.
+
+    def work_on(self) -> None:
+        """Takes a piece of what came; the rest has its turn after others had theirs."""
+        held, self._waits = self._held, False
+        if held is not None and not self._closes_on(held):
+            self._held = held[PIECE_BYTES:] or None
+            self._take_or_drop(bytes(held[:PIECE_BYTES]))
+        if self._waits or self._transport.is_closing():
+            return
+        if self._held is not None:
+            self._runner.turns.add(self)
+        else:
+            self._transport.resume_reading()
 
     def send(self, frame: bytes) -> None:
         """Sends an encoded frame together with whatever else goes out in this loop turn."""
@@ -193,22 +215,64 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
+    def _closes_on(self, data: bytes | memoryview) -> bool:
+        """Whether this is more than a farewell, after the close has begun: it is not even read.
+
+        Who floods is still flooding when he is told to go, and each frame would be parsed.
+        """
+        if self.is_open or self._wire.state is CONNECTING:
+            return False
+        if self._held is None and len(data) <= PIECE_BYTES:
+            return False
+        self._held = None
+        if not self._is_leaving:
+            self._is_leaving = True
+            asyncio.get_running_loop().call_later(FAREWELL_S, self._transport.abort)
+        return True
+
+    def _take_or_drop(self, data: bytes) -> None:
+        try:
+            self._take_data(data)
+        except Exception as exc:  # noqa: BLE001 - a bug of ours: it costs this client, no other
+            _log.exception("dropped: what it sent could not be handled", peer=self.peer)
+            self._runner.counts.dropped.failed += 1
+            self.abort()
+            # Before uvicorn has handed the transport over, asyncio would not tell us.
+            self.connection_lost(exc)
+
     def _take_data(self, data: bytes) -> None:
-        if self.is_open:
-            self.since = self._runner.now()
-        self._runner.counts.received_bytes += len(data)
         self._wire.receive_data(data)
         # A pong goes before what answers the frames behind its ping (RFC 6455, section 5.5.2: as
         # soon as is practical). An answer to a close does not: the frames before it still count.
         if self._wire.writes and self._wire.state is OPEN:
             self._pump()
-        for event in self._wire.events_received():
+        events = self._wire.events_received()
+        if self.is_open and events:  # half a frame is no sign of life
+            self.since = self._runner.now()
+            self._check_pace(len(events))
+        for event in events:
             if isinstance(event, Frame):
                 self._take_frame(event)
             elif isinstance(event, Request):
                 self._take_handshake(event)
         if self._wire.writes:
             self._pump()
+
+    def _check_pace(self, frames: int) -> None:
+        wait_s = self._pace.take(frames, self._runner.now())
+        if wait_s == 0:
+            return
+        self._runner.counts.limited += 1
+        if not self._told_to_slow_down:
+            self._told_to_slow_down = True
+            most = self._runner.limits.messages_per_s
+            _log.warning("sends too much: is read more slowly", peer=self.peer, messages_per_s=most)
+            detail = f"more than {most:g} messages a second: you are read no faster"
+            self.send(text_frame(encode(Problem(code="too_fast", detail=detail))))
+        if not self._waits:
+            self._waits = True
+            self._transport.pause_reading()
+            self._runner.turns.add_later(self, wait_s)
 
     def _check_bound(self) -> None:
         if self.unsent_bytes > self._runner.bound(self):
@@ -255,27 +319,34 @@ class Connection(asyncio.Protocol):
             self._wire.fail(code, reason)
             self._pump()
 
-    def _take_handshake(self, request: Request) -> None:
-        forwarded = request.headers.get_all("X-Forwarded-For")
-        if forwarded:
-            self._client = self._runner.proxies.client(self.peer, forwarded)
-        identity: Identity | None = None
-        refused = refusal(request, without_tokens=self._runner.tokens.open)
-        if refused is None and self._runner.is_stopping:
-            refused = (HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
+    def _take_handshake(self, request: Request, *, has_waited: bool = False) -> None:
+        if self._transport.is_closing() or self._wire.state is not CONNECTING:
+            return  # it did not wait
+        if not has_waited and (hops := request.headers.get_all("X-Forwarded-For")):
+            self._client = self._runner.proxies.client(self.peer, hops)
+        identity, refused = identify(
+            request, self._runner.tokens, is_stopping=self._runner.is_stopping
+        )
+        admission, now = self._runner.admission, self._runner.now()
+        if not has_waited and (
+            wait_s := admission.wait_s(identity.token_id if identity else None, now)
+        ):
+            again = partial(self._take_handshake, request, has_waited=True)
+            asyncio.get_running_loop().call_later(wait_s, again)
+            return
+        if identity is not None:
+            crowd = admission.admit(self, self.peer, identity.token_id)
+            if crowd is not None:
+                refused = (HTTPStatus.TOO_MANY_REQUESTS, f"{crowd}: close some")
         if refused is None:
-            try:
-                identity = self._runner.tokens.authenticate(token_of(request))
-            except Unauthorized as exc:
-                refused = (HTTPStatus.UNAUTHORIZED, exc.detail)
-        if refused is not None:
+            response = self._wire.accept(request)
+        else:
             status, detail = refused
             response = self._wire.reject(status, f"{detail}\n")
             if status is HTTPStatus.UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = "Bearer"
-            _log.info("refused", peer=self.peer, status=int(status), detail=detail)
-        else:
-            response = self._wire.accept(request)
+            if admission.may_log(now):
+                _log.info("refused", peer=self.peer, status=int(status), detail=detail)
         self._answer(response, identity)
 
     def _answer(self, response: Response, identity: Identity | None) -> None:
@@ -302,6 +373,8 @@ class Connection(asyncio.Protocol):
             self.flush()
             self.is_open = False
             self.since = self._runner.now()
+            if self._wire.close_sent is not None:
+                self._runner.admission.closed(self, self._wire.close_sent.code, self.since)
 
     def _end(self) -> None:
         """Closes the socket; after a failure only our side of it, until the client closes too.
@@ -311,6 +384,7 @@ class Connection(asyncio.Protocol):
         """
         if self._wire.close_rcvd is None and self._transport.can_write_eof():
             if not self._transport.is_closing():
-                self._transport.write_eof()
+                with suppress(OSError):  # the client has reset the connection
+                    self._transport.write_eof()
         else:
             self._transport.close()

@@ -26,6 +26,7 @@ class Dropped:
         flood: it sent too much, or too much that was wrong.
         protocol: it broke RFC 6455 or its message limits.
         revoked: its token is not good any more.
+        crowded: it had shown no token yet, and there were too many like it.
         failed: a bug of ours; the log has it.
     """
 
@@ -35,6 +36,7 @@ class Dropped:
     flood: int = 0
     protocol: int = 0
     revoked: int = 0
+    crowded: int = 0
     failed: int = 0
 
 
@@ -54,7 +56,7 @@ class Counts:
         connections: good handshakes.
         received_bytes: from clients over WebSocket, handshakes included.
         sent_bytes: to clients over WebSocket, handshakes included.
-        limited: messages that were not taken because their sender sends too many.
+        limited: how often reading a client was paused because it sends too much.
         refused: handshakes, by the HTTP status that they got.
         dropped: connections, by why.
         snaps: those that ended: all shots ``answered``, some (``partly``), or ``none``.

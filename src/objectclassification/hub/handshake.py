@@ -7,24 +7,47 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.http11 import Request
 
+from objectclassification.auth import Identity, Tokens
+from objectclassification.errors import Unauthorized
 from objectclassification.hub.address import is_own_name
 
 PATHS = frozenset({"/", "/ws"})
 
 
-def refusal(request: Request, *, without_tokens: bool) -> tuple[HTTPStatus, str] | None:
-    """Returns why a handshake is refused, whoever it is from; None if it is not.
+Refusal = tuple[HTTPStatus, str]
+
+
+def identify(
+    request: Request, tokens: Tokens, *, is_stopping: bool
+) -> tuple[Identity, None] | tuple[None, Refusal]:
+    """Returns whose handshake it is, or why it is refused.
 
     Args:
         request: the handshake.
-        without_tokens: everyone is let in, on this machine only.
+        tokens: that are good.
+        is_stopping: nobody is let in any more.
     """
+    refused = _refusal(request, without_tokens=tokens.open)
+    if refused is None and is_stopping:
+        refused = (HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
+    if refused is not None:
+        return None, refused
+    try:
+        return tokens.authenticate(_token_of(request)), None
+    except Unauthorized as exc:
+        return None, (HTTPStatus.UNAUTHORIZED, exc.detail)
+
+
+def _refusal(request: Request, *, without_tokens: bool) -> Refusal | None:
+    """Why it is refused, whoever it is from."""
     try:
         path = urlsplit(request.path).path
     except ValueError:
         return HTTPStatus.BAD_REQUEST, "the request's path cannot be read"
     if path not in PATHS:
         return HTTPStatus.NOT_FOUND, "the hub is at / and /ws"
+    if len(request.headers.get_all("Host")) > 1:  # RFC 9112, section 3.2
+        return HTTPStatus.BAD_REQUEST, "a request has one Host header"
     hosts = [host.lower() for host in request.headers.get_all("Host")]
     # Without tokens the name in Host is what keeps another site's page out (DNS rebinding).
     if without_tokens and not all(is_own_name(host) for host in hosts):
@@ -35,7 +58,7 @@ def refusal(request: Request, *, without_tokens: bool) -> tuple[HTTPStatus, str]
     return None
 
 
-def token_of(request: Request) -> str | None:
+def _token_of(request: Request) -> str | None:
     """The token from ``Authorization: Bearer``, or else from ``?token=``."""
     for value in request.headers.get_all("Authorization"):
         scheme, _, token = value.partition(" ")

@@ -19,12 +19,8 @@ import structlog
 from objectclassification.auth import Identity, Tokens
 from objectclassification.condition import CameraReport
 from objectclassification.errors import NotFound, ServerStopping
-from objectclassification.hub.connection import (
-    HANDSHAKE_TIMEOUT_S,
-    PING,
-    Connection,
-    text_frame,
-)
+from objectclassification.hub.admission import Admission
+from objectclassification.hub.connection import Connection
 from objectclassification.hub.effects import (
     CLOSE_RESTART,
     Close,
@@ -39,19 +35,20 @@ from objectclassification.hub.effects import (
     SendEach,
     Store,
 )
+from objectclassification.hub.frames import text_frame
+from objectclassification.hub.heartbeat import Heartbeat
 from objectclassification.hub.hub import Hub
+from objectclassification.hub.limits import Limits, most_connections
 from objectclassification.hub.presence import CameraPresence, Population
 from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.story import tell_end, tell_event
+from objectclassification.hub.turns import Turns
 from objectclassification.hub.waiters import Waiters
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import PictureRef, Prediction, Receipt
 
-MISSED_BEATS = 3
-SLICES = 20
-"""Pings go out in this many portions a heartbeat, so that a snap never waits for all of them."""
 CAMERA_BOUND_BYTES = 1_048_576
 """Unsent bytes at which a camera or a plain client is dropped."""
 FOLLOWER_BOUND_BYTES = 33_554_432
@@ -69,11 +66,15 @@ class HubRunner:
         tokens: who may connect.
         recorder_timeout_s: a recorder that takes longer for an answer has failed.
         proxies: who may say whom a connection is from.
+        limits: what a client may take.
 
     Attributes:
         tokens: who may connect.
         counts: the hub's.
         proxies: who may say whom a connection is from.
+        limits: what a client may take.
+        admission: who is connected; HTTP's connections are counted with the hub's.
+        turns: of the clients that sent much.
         is_stopping: :meth:`stop` was called; new connections are refused.
     """
 
@@ -85,10 +86,14 @@ class HubRunner:
         *,
         recorder_timeout_s: float = RECORDER_TIMEOUT_S,
         proxies: TrustedProxies | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.tokens = tokens
         self.counts = hub.counts
         self.proxies = proxies or TrustedProxies()
+        self.limits = limits or Limits()
+        self.admission = Admission(self.limits, self.counts, self.proxies)
+        self.turns = Turns()
         self.is_stopping = False
         self._hub = hub
         self._recorder = recorder
@@ -101,8 +106,7 @@ class HubRunner:
         self._callbacks: list[Callable[[Event], None]] = [tell_event]
         self._due: asyncio.TimerHandle | None = None
         self._due_at = math.inf
-        self._beat: asyncio.TimerHandle | None = None
-        self._slice = 0
+        self._heartbeat = Heartbeat(self._connections, self.counts, hub.heartbeat_s)
         self._progress = asyncio.Event()
 
     # Life.
@@ -114,8 +118,9 @@ class HubRunner:
             StoreError: the recorder cannot be read.
         """
         self._loop = asyncio.get_running_loop()
+        self.admission.most = most_connections()
         self._hub.know(await self._recorder.known())
-        self._beat = self._loop.call_later(self._hub.heartbeat_s / SLICES, self._sweep)
+        self._heartbeat.start()
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Takes nothing new, ends open snaps with ``done``, and closes all connections with 1012.
@@ -136,9 +141,9 @@ class HubRunner:
         await self._until(lambda: not self._connections, 2.0)
         for connection in list(self._connections.values()):
             connection.abort()
-        for timer in (self._beat, self._due):
-            if timer is not None:
-                timer.cancel()
+        self._heartbeat.stop()
+        if self._due is not None:
+            self._due.cancel()
         error = ServerStopping("the server stopped")
         await self._recording.stop(error)
         self._ending.fail_all(error)
@@ -275,6 +280,7 @@ class HubRunner:
     def lost(self, connection: Connection) -> None:
         """Its socket is closed."""
         self._connections.pop(connection.number, None)
+        self.admission.leave(connection)
         self._hub.disconnect(connection.number)
         self._settle()
 
@@ -370,25 +376,6 @@ class HubRunner:
         self._due_at = math.inf
         self._hub.tick()
         self._settle()
-
-    def _sweep(self) -> None:
-        """Pings one slice, and drops the silent, the half-shaken and the half-closed."""
-        now = self._loop.time()
-        silent_s = MISSED_BEATS * self._hub.heartbeat_s
-        for connection in list(self._connections.values()):
-            quiet_s = now - connection.since
-            if connection.is_open:
-                if quiet_s > silent_s:
-                    self.counts.dropped.silent += 1
-                    _log.info("dropped: silent", peer=connection.peer, quiet_s=round(quiet_s, 1))
-                    connection.abort()
-                elif connection.number % SLICES == self._slice:
-                    connection.send(PING)
-            elif quiet_s > HANDSHAKE_TIMEOUT_S:
-                self.counts.dropped.handshake += 1
-                connection.abort()
-        self._slice = (self._slice + 1) % SLICES
-        self._beat = self._loop.call_later(self._hub.heartbeat_s / SLICES, self._sweep)
 
     async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
         with suppress(TimeoutError):

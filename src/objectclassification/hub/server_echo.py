@@ -20,9 +20,10 @@ import structlog
 from objectclassification.auth import Tokens
 from objectclassification.config import is_loopback
 from objectclassification.errors import ConfigurationError
-from objectclassification.hub.connection import HANDSHAKE_TIMEOUT_S, Connection
+from objectclassification.hub.acceptor import Acceptor, bind
+from objectclassification.hub.connection import Connection
 from objectclassification.hub.hub import Hub
-from objectclassification.hub.limits import BACKLOG, TLS_GOODBYE_S, raise_file_limit
+from objectclassification.hub.limits import raise_file_limit
 from objectclassification.hub.recorder import MemoryRecorder, Recorder
 from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.runner import HubRunner
@@ -91,7 +92,7 @@ class Server:
             proxies=proxies,
         )
         self.tls: ssl.SSLContext | None = None
-        self._listening: asyncio.Server | None = None
+        self._listening: Acceptor | None = None
 
     async def start(self) -> None:
         """Listens.
@@ -101,23 +102,13 @@ class Server:
         """
         raise_file_limit()
         await self.runner.start()
-        loop = asyncio.get_running_loop()
         try:
-            self._listening = await loop.create_server(
-                lambda: Connection(self.runner),
-                self.host,
-                self.port,
-                backlog=BACKLOG,
-                ssl=self.tls,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if self.tls else None,
-                ssl_shutdown_timeout=TLS_GOODBYE_S if self.tls else None,
-            )
-        except (OSError, OverflowError) as exc:
+            listener = bind(self.host, self.port)
+        except ConfigurationError:
             await self.runner.stop()
-            raise ConfigurationError(
-                f"cannot listen on {self.host}:{self.port}: {_reason(exc)}"
-            ) from exc
-        self.port = self._listening.sockets[0].getsockname()[1]
+            raise
+        self._listening = Acceptor(listener, lambda: Connection(self.runner), self.tls)
+        self.port = listener.getsockname()[1]
         _log.info("serving", host=self.host, port=self.port)
 
     async def stop(self) -> None:
@@ -152,13 +143,6 @@ class Server:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
-
-
-def _reason(exc: OSError | OverflowError) -> str:
-    """The reason alone: asyncio's text for a port in use repeats the address."""
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror.rpartition(": ")[2] or exc.strerror
-    return str(exc)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""Finds the clients that are not there any more, and those that never were."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from objectclassification.hub.connection import HANDSHAKE_TIMEOUT_S, Connection
+from objectclassification.hub.counts import Counts
+from objectclassification.hub.frames import PING
+
+MISSED_BEATS = 3
+SLICES = 20
+"""Pings go out in this many portions a heartbeat, so that a snap never waits for all of them."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Heartbeat:
+    """Pings every connection once an interval; one timer for all of them.
+
+    Args:
+        connections: by number; the caller adds to it and takes out of it.
+        counts: where those that were dropped are counted.
+        interval_s: seconds from ping to ping.
+    """
+
+    def __init__(
+        self, connections: Mapping[int, Connection], counts: Counts, interval_s: float
+    ) -> None:
+        self._connections = connections
+        self._counts = counts
+        self._interval_s = interval_s
+        self._slice = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begins, on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._interval_s / SLICES, self._sweep)
+
+    def stop(self) -> None:
+        """Ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _sweep(self) -> None:
+        """Pings one slice, and drops the silent, the half-shaken and the half-closed."""
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._connections.values()):
+            quiet_s = now - connection.since
+            if connection.is_open:
+                if quiet_s > MISSED_BEATS * self._interval_s:
+                    self._counts.dropped.silent += 1
+                    _log.info("dropped: silent", peer=connection.peer, quiet_s=round(quiet_s, 1))
+                    connection.abort()
+                elif connection.number % SLICES == self._slice:
+                    connection.send(PING)
+            elif quiet_s > HANDSHAKE_TIMEOUT_S:
+                self._counts.dropped.handshake += 1
+                connection.abort()
+        self._slice = (self._slice + 1) % SLICES
+        self.start()
