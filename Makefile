@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 FUZZ_MINUTES ?= 60
+SOAK_MINUTES ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -35,7 +36,6 @@ test-device: $(VENV)/.dev ## Pictures from a real /dev/video0, on a machine that
 test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child and camera program
 	@$(BIN)/python -m pytest $(PATIENT) -s -m crash tests/e2e/test_crash.py
 
-SOAK_MINUTES ?= 60
 soak: $(VENV)/.dev ## SOAK_MINUTES=60 of snaps with a kill -9 each, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)
 

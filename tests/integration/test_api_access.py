@@ -102,6 +102,7 @@ TABLE = (
     Call("GET /api/pictures/{picture_id}/image", READERS, path=picture("/image")),
     Call("GET /api/pictures/{picture_id}/thumbnail", READERS, path=picture("/thumbnail")),
     Call("GET /api/cameras", READERS),
+    Call("GET /api/cameras/{name}/report", SNAPPERS, 404, lambda s: "/api/cameras/none/report"),
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),
     Call("DELETE /api/tokens/{token_id}", ADMINS, 204, fresh_token),
@@ -110,6 +111,8 @@ TABLE = (
     Call("GET /readyz", ANYBODY),
     Call("GET /", READERS),
     Call("GET /style.css", ANYBODY),
+    Call("GET /trust", ANYBODY, 404),  # no TLS, no authority
+    Call("GET /ca.crt", ANYBODY, 404),
     Call("GET /openapi.json", ANYBODY),
     Call("GET /docs", ANYBODY),
     Call("GET /docs/oauth2-redirect", ANYBODY),

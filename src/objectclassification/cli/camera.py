@@ -101,8 +101,8 @@ def camera(
         str | None,
         typer.Option(
             metavar="LEVEL",
-            help="debug, info, warning or error.",
-            show_default="info; warning on a terminal, whose lines say the same",
+            help="debug, info, warning or error; else info, or warning on a terminal.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
