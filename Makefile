@@ -23,6 +23,7 @@ run: $(VENV)/.run ## Install, start a server and a demo camera, snap, stay up un
 test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/install_debian.sh tools/debian-packages.txt
 	@sh tools/prometheus.sh .trees/prometheus
+	@sh tools/fetch_proxies.sh .trees/proxies
 	@$(BIN)/python -m pytest $(TOGETHER)
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root

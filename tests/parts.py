@@ -17,6 +17,13 @@ import pytest
 REQUIRED = os.environ.get("OBJECTCLASSIFICATION_TEST_REQUIRE") == "1"
 
 
+def proxy(name: str) -> str | None:
+    """Where nginx or Caddy is: installed, or where `make test` puts them."""
+    fetched = Path(__file__).parents[1] / ".trees" / "proxies" / "usr"
+    places = (os.environ.get("PATH", os.defpath), "/usr/sbin", fetched / "sbin", fetched / "bin")
+    return shutil.which(name, path=os.pathsep.join(map(str, places)))
+
+
 def _gst_rtsp() -> bool:
     code = (
         "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0');"
@@ -65,6 +72,8 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg"),
     "gst-rtsp": (_gst_rtsp, "python3-gst-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-ugly"),
     "prometheus": (lambda: prometheus("promtool") is not None, "prometheus"),
+    "nginx": (lambda: proxy("nginx") is not None, "nginx"),
+    "caddy": (lambda: proxy("caddy") is not None, "caddy"),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
     "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
