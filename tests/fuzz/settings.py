@@ -8,7 +8,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 LONG = os.environ.get("OBJECTCLASSIFICATION_FUZZ") == "long"
-LONGER = 40
+LONGER = 10
 """How many times as many examples a round of ``make fuzz`` tries."""
 
 

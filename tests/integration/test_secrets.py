@@ -302,6 +302,35 @@ def test_nothing_that_was_written_holds_a_secret(tmp_path: Path, terminal: bool)
         assert leaks(secrets, files(tmp_path / "server", but=own | {"stdout"}))
 
 
+NOWHERE = "127.0.0.1:9"
+FAILING = (
+    "login http://NOWHERE/?token=TOKEN",
+    "snap door --server http://NOWHERE/?token=TOKEN",
+    "snap door --server http://user:PASSWORD@NOWHERE/",
+    "token list --server http://NOWHERE/?token=TOKEN",
+    "doctor --server http://NOWHERE/?token=TOKEN",
+    "capture --source rtsp://user:PASSWORD@NOWHERE/x",
+    "capture --source http://user:PASSWORD@NOWHERE/x.jpg?password=PASSWORD",
+)
+"""Commands that cannot work; where a person typed the secret, at that."""
+
+
+def test_no_error_holds_a_secret(tmp_path: Path) -> None:
+    secrets = {"token": new_token(), "password": STILL_PASSWORD}
+    with ExitStack() as stack:
+        programs = []
+        for number, line in enumerate(FAILING):
+            for mark, value in (("NOWHERE", NOWHERE), ("TOKEN", secrets["token"])):
+                line = line.replace(mark, value)
+            words = line.replace("PASSWORD", STILL_PASSWORD).split()
+            program = Program(tmp_path / str(number), False, *words)
+            programs.append(stack.enter_context(program))
+        for program in programs:
+            assert program.process.wait(60) != 0
+            assert program.said, program.process.args
+    assert leaks(secrets, {each.folder.name: each.said.encode() for each in programs}) == []
+
+
 def camera_program(
     folder: Path, terminal: bool, port: int, token: str, still: int, rtsp: int
 ) -> Program:
