@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from objectclassification.client.client import AsyncClient
 from objectclassification.config import load_server
 from objectclassification.config.tls import CertificateFiles
 from objectclassification.errors import EXIT_CONFIGURATION, ConfigurationError
+from objectclassification.hub.acceptor import MOST_TLS_HANDSHAKES, TLS_HANDSHAKE_TIMEOUT_S
 from objectclassification.trust.handshake import anything, fingerprint, shake_hands
 from tests import certificates
 from tests.serving import SERVE, WAIT_S, Served, ServeProcess, photo, until
@@ -97,6 +99,14 @@ class TestOwnAuthority:
         old.set_ciphers("ALL:@SECLEVEL=0")
         with pytest.raises(ssl.SSLError):
             shake_hands("127.0.0.1", secure.port, old)
+
+    def test_handshakes_that_never_begin_keep_nobody_out(self, secure: Served) -> None:
+        with ExitStack() as silent:
+            for _ in range(MOST_TLS_HANDSHAKES + 10):
+                silent.enter_context(socket.create_connection(("127.0.0.1", secure.port)))
+            began = time.monotonic()
+            assert secure.call("GET", "/healthz").status_code == 200
+            assert time.monotonic() - began < TLS_HANDSHAKE_TIMEOUT_S / 2
 
     def test_a_stop_does_not_wait_for_idle_clients(self, tmp_path: Path) -> None:
         patient = {"OBJECTCLASSIFICATION_STOP_TIMEOUT_S": "50"}

@@ -25,7 +25,7 @@ PAUSE_S: Final = 0.001
 FULL_PAUSE_S: Final = 1.0
 """When the operating system gives no more: no file or no memory is left."""
 MOST_TLS_HANDSHAKES: Final = 256
-"""At the same time; the kernel queues the others."""
+"""At the same time; for one more the oldest ends: those that never begin must keep nobody out."""
 TLS_HANDSHAKE_TIMEOUT_S: Final = 10.0
 
 _log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ class Acceptor:
         self._protocol = protocol
         self._tls = tls
         self._loop = asyncio.get_running_loop()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._connecting: dict[asyncio.Task[None], None] = {}  # as an ordered set
         self._paused: asyncio.TimerHandle | None = None
         listener.setblocking(False)
         self._resume()
@@ -79,9 +79,6 @@ class Acceptor:
         self._paused = self._loop.call_later(pause_s, self._resume)
 
     def _accept(self) -> None:
-        if self._tls is not None and len(self._connecting) >= MOST_TLS_HANDSHAKES:
-            self._pause(PAUSE_S)
-            return
         for _ in range(AT_ONCE):
             try:
                 sock, _ = self._listener.accept()
@@ -91,10 +88,19 @@ class Acceptor:
                 _log.error("no connection can be taken", reason=exc.strerror)
                 self._pause(FULL_PAUSE_S)
                 return
+            if self._tls is not None and len(self._connecting) >= MOST_TLS_HANDSHAKES:
+                self._end(next(iter(self._connecting)))
             task = self._loop.create_task(self._connect(sock))
-            self._connecting.add(task)
-            task.add_done_callback(self._connecting.discard)
+            self._connecting[task] = None
+            task.add_done_callback(self._forget)
         self._pause(PAUSE_S)
+
+    def _end(self, connecting: asyncio.Task[None]) -> None:
+        connecting.cancel()
+        self._forget(connecting)
+
+    def _forget(self, connecting: asyncio.Task[None]) -> None:
+        self._connecting.pop(connecting, None)
 
     async def _connect(self, sock: socket.socket) -> None:
         try:
