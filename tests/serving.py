@@ -128,7 +128,9 @@ class CameraLink:
         self.socket = self._connecting.__enter__()
         offers = tuple(CameraOffer(name=name) for name in self._names)
         self.say(Hello(role="camera", instance=f"test-{'-'.join(self._names)}", cameras=offers))
-        self.places = {place.name: place for place in self.hear(Welcome).cameras}
+        welcome = self.hear(Welcome)
+        self.places = {place.name: place for place in welcome.cameras}
+        self.pending = welcome.pending
         return self
 
     def __exit__(
@@ -147,12 +149,14 @@ class CameraLink:
     def answer(self, image: bytes | None = None, **query: Any) -> SnapOrder:
         """Waits for an order and uploads a picture for it."""
         order = self.hear(SnapOrder)
-        path = f"/snippets/{self.places[order.camera].snippet}/"
-        made = self._server.call(
-            "PUT", path, data=image or photo(), params={"snap": order.id, **query}
-        )
-        assert made.status_code == 201, made.text
+        self.upload(order, image or photo(), **query)
         return order
+
+    def upload(self, order: SnapOrder, image: bytes, **query: Any) -> None:
+        """Uploads a picture for an order."""
+        path = f"/snippets/{self.places[order.camera].snippet}/"
+        made = self._server.call("PUT", path, data=image, params={"snap": order.id, **query})
+        assert made.status_code == 201, made.text
 
 
 def hear(socket: ClientConnection, kind: type[M]) -> M:

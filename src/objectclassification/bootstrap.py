@@ -118,12 +118,12 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
 
         recorder = DatabaseRecorder(database, server)
         stack.push_async_callback(recorder.finish)
-        abandoned = await recorder.end_abandoned()
-        if abandoned:
-            log.warning("snaps of a killed server are ended", snaps=abandoned)
         proxies = TrustedProxies(settings.trusted_proxies)
         runner = HubRunner(Hub(), recorder, tokens, proxies=proxies, limits=Limits.of(settings))
-        await runner.start()
+        left_open = await recorder.take_over()
+        if left_open:
+            log.warning("snaps of a killed server go on", snaps=len(left_open))
+        await runner.start(left_open)
         stack.push_async_callback(runner.stop)
         bus.subscribe(partial(_tell, runner))
         seen = PresenceRows(database)

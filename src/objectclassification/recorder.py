@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 
 from objectclassification.auth import Identity
 from objectclassification.errors import Conflict, StoreError
-from objectclassification.hub.effects import Ended, NewSnap
+from objectclassification.hub.effects import Ended, LeftOpen, NewSnap
 from objectclassification.messages import CameraOffer, CameraPlace, Event, failure
-from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, tally
+from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, rfc3339, tally
 from objectclassification.store import snaps, snippets
 from objectclassification.store.writer import Database
 
@@ -156,21 +156,25 @@ class DatabaseRecorder:
         """The shots as picture and job rows know them."""
         return tuple(await self._database.read(lambda c: snaps.stored_shots(c, snap_id)))
 
-    async def end_abandoned(self) -> int:
-        """Ends the snaps that were open when the server was killed; call it before any new one.
+    async def take_over(self) -> list[LeftOpen]:
+        """Takes the snaps that were open when the server was killed; call it before any new one.
 
-        What the rows say of a shot stays; a shot that got nowhere in time fails as ``timeout``.
+        Those whose deadline has passed meanwhile end: what the rows say of a shot stays; a shot
+        that got nowhere in time fails as ``timeout``.
 
         Returns:
-            How many there were.
+            Those that still have time, for the hub to go on with.
         """
         now = time.time()
 
-        def work(connection: Connection) -> int:
-            abandoned = snaps.unended(connection, before=now)
-            for receipt in abandoned:
-                _end(connection, receipt, now)
-            return len(abandoned)
+        def work(connection: Connection) -> list[LeftOpen]:
+            left: list[LeftOpen] = []
+            for row, receipt in snaps.unended(connection, before=now):
+                if row.accepted_at + row.deadline_s > now:
+                    left.append((_asked_now(row, now), receipt))
+                else:
+                    _end(connection, receipt, now)
+            return left
 
         return await self._database.write(work)
 
@@ -188,6 +192,22 @@ class DatabaseRecorder:
             options=snap.options,
             accepted_at=datetime.fromisoformat(snap.accepted_at).timestamp(),
         )
+
+
+def _asked_now(row: snaps.NewSnap, now: float) -> NewSnap:
+    """The same request as it would come now; its receipt has when it really came."""
+    return NewSnap(
+        id=row.id,
+        by=row.token_id,
+        to=row.to,
+        cameras=row.targets,
+        until=row.until,
+        deadline_s=row.deadline_s,
+        context=row.context,
+        options=row.options,
+        origin=row.origin,
+        accepted_at=rfc3339(now),
+    )
 
 
 def _end(connection: Connection, receipt: Receipt, now: float) -> None:

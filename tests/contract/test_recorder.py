@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from objectclassification.errors import Conflict
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.hub.recorder import MemoryRecorder, Recorder
 from objectclassification.messages import CameraOffer, failure
-from objectclassification.receipts import Receipt, Shot
+from objectclassification.receipts import Receipt, Shot, rfc3339
 from objectclassification.recorder import DatabaseRecorder
 from objectclassification.store import jobs, snaps, uploads
 from objectclassification.store.schema import upgrade
@@ -186,7 +187,8 @@ class TestDatabase:
 
     async def test_abandoned_snaps_are_ended_truthfully(self, database: Database) -> None:
         recorder = DatabaseRecorder(database, "server-1")
-        await recorder.store(replace(SNAP, until="uploaded", cameras=("a", "b", "c", "d")))
+        stale = replace(SNAP, until="uploaded", cameras=("a", "b", "c", "d"))
+        await recorder.store(stale)
         dark = failure("dark", "covered")
         await recorder.save(
             "snap-1",
@@ -198,7 +200,7 @@ class TestDatabase:
             None,
         )
         after = DatabaseRecorder(database, "server-1")
-        assert await after.end_abandoned() == 1
+        assert await after.take_over() == []
         found = await database.read(lambda c: snaps.receipt(c, "snap-1"))
         assert (found.done, found.answered, found.failed, found.missing) == (True, 1, 1, 2)
         assert found.elapsed_ms is not None
@@ -210,8 +212,20 @@ class TestDatabase:
             error = by_camera[name].error
             assert error
             assert error.code == "timeout"
-        assert await after.end_abandoned() == 0
+        assert await after.take_over() == []
         assert await database.read(lambda c: snaps.receipt(c, "snap-1")) == found
+
+    async def test_snaps_that_still_have_time_are_taken_over(self, database: Database) -> None:
+        now = rfc3339(time.time())
+        open_ = replace(SNAP, accepted_at=now, deadline_s=60.0)
+        recorder = DatabaseRecorder(database, "server-1")
+        await recorder.store(open_)
+        ((new, receipt),) = await DatabaseRecorder(database, "server-1").take_over()
+        assert new.asks_the_same(open_)
+        assert new.cameras == open_.cameras
+        assert (receipt.done, receipt.accepted_at) == (False, now)
+        found = await database.read(lambda c: snaps.receipt(c, "snap-1"))
+        assert not found.done
 
     @pytest.mark.parametrize(
         ("origin", "states"),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -313,22 +314,47 @@ class TestAfterAKill:
                 server.process.wait(WAIT_S)
             assert asked.status_code == deeper.status_code == 202
         with ServeProcess(tmp_path) as server:
+            wanted = [made.json()["snap"] for made in (asked, deeper)]
+            receipts = [server.call("GET", f"/api/snaps/{snap}").json() for snap in wanted]
+            assert [receipt["done"] for receipt in receipts] == [False, False]
+            shots = {shot["camera"]: shot for shot in receipts[0]["shots"]}
+            assert RANK[shots["door"]["state"]] >= RANK["uploaded"]
+            assert shots["door"]["picture"]
+            assert shots["yard"]["state"] == "requested"
+            with server.camera("yard") as yard:  # it owes a picture for each, and is told so
+                assert sorted(order.id for order in yard.pending) == sorted(wanted)
+                for order in yard.pending:
+                    yard.upload(order, photo(order.id))
+                with server.camera("door") as door:
+                    assert door.pending == ()  # its pictures are there
+                for snap, state in zip(wanted, ("uploaded", "classified"), strict=True):
+                    # Whoever asked asks again, and gets the same snap with all its answers.
+                    body = {**request, "id": snap, "until": state}
+                    receipt = server.call("POST", "/api/snaps?wait=1", json=body).json()
+                    counts = [receipt[name] for name in ("done", "answered", "failed", "missing")]
+                    assert counts == [True, 2, 0, 0]
+                    assert receipt["context"] == {"order": 1}
+                    assert receipt["elapsed_ms"] > 0
+
+    def test_a_deadline_that_passed_meanwhile(self, tmp_path: Path) -> None:
+        with ServeProcess(tmp_path) as server:
+            with server.camera("door") as door, server.camera("yard") as yard:
+                request = {"to": ["door", "yard"], "deadline_s": 1.5, "until": "uploaded"}
+                asked = server.call("POST", "/api/snaps", json=request)
+                door.answer(photo())
+                yard.hear(SnapOrder)
+                server.process.kill()
+                server.process.wait(WAIT_S)
+        accepted = datetime.fromisoformat(asked.json()["accepted_at"]).timestamp()
+        until(lambda: time.time() > accepted + 1.5)
+        with ServeProcess(tmp_path) as server:
             receipt = server.call("GET", f"/api/snaps/{asked.json()['snap']}").json()
             counts = [receipt[name] for name in ("done", "answered", "failed", "missing")]
             assert counts == [True, 1, 0, 1]
             shots = {shot["camera"]: shot for shot in receipt["shots"]}
-            assert RANK[shots["door"]["state"]] >= RANK["uploaded"]
-            assert shots["door"]["picture"]
             assert shots["yard"]["error"]["code"] == "timeout"
-            assert receipt["elapsed_ms"] > 0
-            assert receipt["context"] == {"order": 1}
-            # The other one wanted labels, which nobody had yet.
-            other = server.call("GET", f"/api/snaps/{deeper.json()['snap']}").json()
-            counts = [other[name] for name in ("done", "answered", "failed", "missing")]
-            assert counts == [True, 0, 0, 2]
-            picture = {shot["camera"]: shot for shot in other["shots"]}["door"]["picture"]
-            assert classified(server, picture["id"])
-            again = server.call("GET", f"/api/snaps/{deeper.json()['snap']}").json()
+            assert classified(server, shots["door"]["picture"]["id"])
+            again = server.call("GET", f"/api/snaps/{asked.json()['snap']}").json()
             assert [again[name] for name in ("done", "answered", "failed", "missing")] == counts
 
     def test_what_was_acknowledged_is_there(self, tmp_path: Path) -> None:

@@ -206,7 +206,8 @@ class TestSnaps:
 
     def test_the_unended_are_found(self, connection: Connection) -> None:
         snaps.add(connection, new_snap())
-        assert [receipt.snap for receipt in snaps.unended(connection, before=501.0)] == ["s1"]
+        ((new, receipt),) = snaps.unended(connection, before=501.0)
+        assert (new, receipt.snap) == (new_snap(), "s1")
         assert snaps.unended(connection, before=500.0) == []
 
     @pytest.mark.parametrize(

@@ -63,6 +63,10 @@ class NewSnap:
         )
 
 
+LeftOpen = tuple[NewSnap, Receipt]
+"""A snap that a killed hub left open: as it is asked for now, and how far its rows say it came."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a snap ended: ``answered + failed + missing`` is the number of targets."""

@@ -24,7 +24,7 @@ from objectclassification.errors import (
     ServerStopping,
 )
 from objectclassification.hub.counts import Counts
-from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, Effect
+from objectclassification.hub.effects import CLOSE_NORMAL, CLOSE_POLICY, Close, Effect, LeftOpen
 from objectclassification.hub.greeting import Greeter
 from objectclassification.hub.inspections import Inspections
 from objectclassification.hub.live import LiveSnaps
@@ -133,9 +133,13 @@ class Hub:
 
     # Connections.
 
-    def know(self, cameras: Mapping[str, tuple[str, ...]]) -> None:
-        """Names the cameras, with their groups, that were registered before this hub started."""
+    def know(
+        self, cameras: Mapping[str, tuple[str, ...]], left_open: Iterable[LeftOpen] = ()
+    ) -> None:
+        """Takes the cameras, with their groups, and the snaps that were there before this hub."""
         self._cameras.know(cameras)
+        for new, receipt in left_open:
+            self._snaps.adopt(new, receipt)
 
     def connect(self, session: int, identity: Identity) -> None:
         """A connection was opened with a good token."""
@@ -290,10 +294,7 @@ class Hub:
             The id of the effect ``Inspected`` that ends it, 5 s later at the latest.
 
         Raises:
-            NotFound: no such camera.
-            CameraAway: it is offline or asleep.
-            CannotBeAsked: its program is too old to know the question.
-            ServerStopping: the hub takes nothing new.
+            NotFound, CameraAway, CannotBeAsked, ServerStopping: it cannot be asked, and why.
         """
         if self._stopping:
             raise ServerStopping("the server is stopping")

@@ -85,6 +85,19 @@ class LiveSnaps:
         self._out.add(Store(new))
         return snap
 
+    def adopt(self, new: NewSnap, receipt: Receipt) -> None:
+        """Goes on with a snap that an earlier hub left open; whoever asked may ask again for it.
+
+        Its cameras get it with their welcome, as far as they owe a picture.
+        """
+        snap = LiveSnap(new, started=self._clock())
+        snap.resume(receipt)
+        self._own.update(new.cameras if new.origin == "camera" else ())
+        self._live[new.id] = snap
+        heapq.heappush(self._deadlines, (snap.deadline, new.id))
+        self._wake(snap.deadline)
+        self.changed(snap)
+
     def join(self, snap: LiveSnap, new: NewSnap, follower: int | None) -> None:
         """Takes the same request again.
 
@@ -216,7 +229,7 @@ class LiveSnaps:
                 options=snap.new.options,
             )
             for snap in self._live.values()
-            if snap.phase is Phase.OPEN and snap.deadline > now
+            if snap.phase is Phase.OPEN and snap.deadline > now and snap.new.origin != "camera"
             for name in session.offers
             if (shot := snap.shots.get(name)) and not shot.ended and shot.rank < _CAPTURED
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -27,6 +27,7 @@ from objectclassification.hub.effects import (
     Effect,
     Finished,
     Inspected,
+    LeftOpen,
     Publish,
     Reconcile,
     Register,
@@ -111,15 +112,19 @@ class HubRunner:
 
     # Life.
 
-    async def start(self) -> None:
+    async def start(self, left_open: Iterable[LeftOpen] = ()) -> None:
         """Loads the known cameras and starts the heartbeat, on the running loop.
+
+        Args:
+            left_open: snaps to go on with.
 
         Raises:
             StoreError: the recorder cannot be read.
         """
         self._loop = asyncio.get_running_loop()
         self.admission.most = most_connections()
-        self._hub.know(await self._recorder.known())
+        self._hub.know(await self._recorder.known(), left_open)
+        self._settle()
         self._heartbeat.start()
 
     async def stop(self, timeout_s: float = 5.0) -> None:

@@ -138,6 +138,7 @@ class LiveSnap:
         """Becomes what is stored of the same request, which nobody ended."""
         lost_s = _seconds(self.new.accepted_at) - _seconds(receipt.accepted_at)
         self.started -= max(0.0, lost_s)
+        self.deadline = self.started + self.new.deadline_s
         self.shots = {}
         for row in receipt.shots:
             rank = RANK[row.state]

@@ -169,10 +169,11 @@ def recent(
     return _receipts(connection, connection.execute(query).all())
 
 
-def unended(connection: Connection, *, before: float) -> list[Receipt]:
-    """Snaps accepted before a time that nobody ended: of servers that were killed."""
+def unended(connection: Connection, *, before: float) -> list[tuple[NewSnap, Receipt]]:
+    """Snaps accepted before a time that nobody ended, of servers that were killed."""
     query = select(snaps).where(snaps.c.ended_at.is_(None), snaps.c.accepted_at < before)
-    return _receipts(connection, connection.execute(query).all())
+    rows = connection.execute(query).all()
+    return list(zip(map(_new, rows), _receipts(connection, rows), strict=True))
 
 
 def stored_shots(connection: Connection, snap_id: str) -> list[Shot]:
@@ -192,6 +193,11 @@ def asks_the_same(connection: Connection, new: NewSnap) -> bool:
         and row.context == new.context
         and row.options == new.options
     )
+
+
+def _new(row: Row[Any]) -> NewSnap:
+    values = {name: row._mapping[name] for name in NewSnap.__slots__}
+    return NewSnap(**{**values, "to": tuple(row.to), "targets": tuple(row.targets)})
 
 
 def _receipts(connection: Connection, rows: Sequence[Row[Any]]) -> list[Receipt]:
