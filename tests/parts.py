@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 REQUIRED = os.environ.get("OBJECTCLASSIFICATION_TEST_REQUIRE") == "1"
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Before a command: it is killed with the tests, if those are killed."""
 
 
 def proxy(name: str) -> str | None:
@@ -34,7 +36,7 @@ def _gst_rtsp() -> bool:
 
 
 def _may_boot() -> bool:
-    programs = ("debootstrap", "systemd-nspawn", "unshare")
+    programs = ("debootstrap", "systemd-nspawn", "unshare", "setpriv")
     return os.geteuid() == 0 and all(shutil.which(program) for program in programs)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.camera_machine import checks
-from tests.parts import require
+from tests.parts import WITH_US, require
 
 pytestmark = [pytest.mark.device, pytest.mark.debian]
 
@@ -28,6 +28,7 @@ BOOT_TIMEOUT_S = 900.0
 SHOWN_LINES = 40
 # Emulated everywhere, so that it behaves the same everywhere; no network at all.
 QEMU = (
+    *WITH_US,
     *("qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2"),
     *("-nographic", "-no-reboot", "-nic", "none"),
 )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.machine import checks
-from tests.parts import require
+from tests.parts import WITH_US, require
 from tests.photographs import CHELSEA, ROCKET
 
 pytestmark = [pytest.mark.systemd, pytest.mark.debian]
@@ -40,8 +40,8 @@ ExecStart=/usr/bin/python3 /checks/checks.py /results
 WantedBy=default.target
 """
 # The layer over the tree, which stays as it is for the next run, and every process of the machine
-# are gone with this command's own process, however that ends.
-ALONE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+# are gone with this command's own process, however that ends; and that one with the test's.
+ALONE = (*WITH_US, "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
 BOOT = """\
 set -eu
 mkdir -p "$1/upper" "$1/work" "$1/root"

@@ -312,6 +312,8 @@ class TestAfterAKill:
                 door.answer(photo("second"))
                 server.process.kill()
                 server.process.wait(WAIT_S)
+                child.resume()
+                child.wait(WAIT_S)
             assert asked.status_code == deeper.status_code == 202
         with ServeProcess(tmp_path) as server:
             wanted = [made.json()["snap"] for made in (asked, deeper)]
