@@ -60,6 +60,14 @@ def _may_mount() -> bool:
     return subprocess.run(words, capture_output=True).returncode == 0
 
 
+def _may_break_a_disk() -> bool:
+    programs = ("mkfs.ext4", "losetup", "mount")
+    if os.geteuid() != 0 or not all(map(shutil.which, programs)):
+        return False
+    free = subprocess.run(["losetup", "--find"], capture_output=True)
+    return free.returncode == 0 and os.access("/sys/fs/ext4", os.W_OK)
+
+
 UNPACKED = Path(__file__).parents[1] / ".trees" / "prometheus" / "usr" / "bin"
 """Where `make test` puts Prometheus."""
 
@@ -78,6 +86,7 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "caddy": (lambda: proxy("caddy") is not None, "caddy"),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
+    "ext4": (_may_break_a_disk, "e2fsprogs and mount, loop devices, and root"),
     "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
     "qemu": (
         _may_emulate,

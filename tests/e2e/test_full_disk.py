@@ -112,7 +112,12 @@ def test_below_its_floor_the_server_refuses_and_reads_on(disk: Disk) -> None:
         assert (status, problem["code"]) == (507, "disk_full")
         assert blobs(server) == before
         check_reads(server, picture)
+        disk.fill(but_bytes=4 * MIB - PAGE)
+        ready = server.call("GET", "/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["detail"].startswith("disk: ")
         disk.free()
+        assert server.call("GET", "/readyz").status_code == 200
         status, picture = put(server, "after")
         assert status == 201
         classified(server, picture)
@@ -145,7 +150,10 @@ def test_a_disk_that_really_fills_leaves_nothing_half_written(disk: Disk) -> Non
         disk.fill()
         status, problem = snap(server)
         assert (status, problem["code"]) == (507, "disk_full")
+        ready = server.call("GET", "/readyz")
+        assert (ready.status_code, ready.json()["detail"][:10]) == (503, "database: ")
         disk.free()
+        assert server.call("GET", "/readyz").status_code == 200
 
         made = server.call("PUT", "/snippets/1/", data=photo("during"), headers=key)
         assert made.status_code == 201

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -47,7 +48,7 @@ def configure(level: str, *, ring: LogRing | None = None) -> None:
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, *told, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lenient(sys.stderr))),
     )
     # What libraries log (uvicorn, asyncio) comes in the same form, and is redacted too.
     theirs = logging.StreamHandler(sys.stderr)
@@ -58,6 +59,23 @@ def configure(level: str, *, ring: LogRing | None = None) -> None:
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[theirs])
+
+
+class _Lenient:
+    """A stream that loses what it cannot write: a full disk under the log must stop nothing."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Writes it if it can."""
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Writes the rest if it can."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _to_json(logger: object, method: str, event: MutableMapping[str, Any]) -> str:

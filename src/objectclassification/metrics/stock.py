@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,7 +40,8 @@ class Amounts:
     """What one look found.
 
     Attributes:
-        held: what is stored, at most :data:`KEEP_S` old; None when the database did not answer.
+        held: what is stored, counted every :data:`KEEP_S` beside one scrape for the next; None when
+            the database did not answer.
         queue: the jobs now; None when the database did not answer.
     """
 
@@ -60,18 +62,29 @@ class Stock:
         self._blobs = blobs
         self._held: Held | None = None
         self._held_at = 0.0
+        self._counting: asyncio.Task[None] | None = None
 
     async def amounts(self) -> Amounts:
-        """Asks the database; the costly question at most once in :data:`KEEP_S`."""
+        """Asks the database for the queue; what is stored is counted beside it, now and then."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 queue = await self._database.read(jobs.queue)
-                if self._held is None or time.monotonic() - self._held_at > KEEP_S:
-                    self._held = await self._database.read(_held)
-                    self._held_at = time.monotonic()
+                if self._held is None:
+                    await self._count()
         except (StoreError, TimeoutError):
             return Amounts(None, None)
+        is_old = time.monotonic() - self._held_at > KEEP_S
+        if is_old and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._count_for_the_next())
         return Amounts(self._held, queue)
+
+    async def _count(self) -> None:
+        self._held = await self._database.read(_held)
+        self._held_at = time.monotonic()
+
+    async def _count_for_the_next(self) -> None:
+        with suppress(StoreError):  # the next one asks again
+            await self._count()
 
     def disk_free_bytes(self) -> int | None:
         """Free bytes on the disk of the pictures; None if it cannot be asked."""
