@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from benchmarks import decode_classify, machine, puts, whole_path
+from benchmarks import decode_classify, hostile, machine, puts, whole_path
 from benchmarks.page import replace_section
 from benchmarks.table import Row, format_table
 
@@ -39,6 +39,7 @@ def main() -> None:
     )
     print(page)
     replace_section("benchmarks", page)
+    hostile.main()
 
 
 if __name__ == "__main__":

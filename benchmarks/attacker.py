@@ -199,12 +199,26 @@ def _for_ever(selector: selectors.BaseSelector) -> Iterator[int]:
             yield ready
 
 
+def compute(target: Target) -> None:
+    """No attack: a neighbour that takes as much of the processor as it can get."""
+    while True:
+        sum(range(10_000))
+
+
+def rest(target: Target) -> None:
+    """No attack at all."""
+    while True:
+        time.sleep(60)
+
+
 TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 HALF_A_REQUEST = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 HALF_A_FRAME = b"\x81\xfe\x3f\xff" + MASK
 WRONG = "Authorization: Bearer oc_wrong\r\n"
 
 ATTACKS: dict[str, Callable[[Target], None]] = {
+    "none": rest,
+    "none, but a neighbour that computes": compute,
     "tiny text frames": flood(frame(TEXT, b"x")),
     "tiny binary frames": flood(frame(BINARY, b"x")),
     "bad JSON": flood(frame(TEXT, b"{")),

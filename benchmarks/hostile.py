@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -23,9 +24,10 @@ import psutil
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from benchmarks import programs
+from benchmarks import machine, programs
 from benchmarks.attacker import ATTACKS
 from benchmarks.environments import ROOT
+from benchmarks.page import replace_section
 from benchmarks.pictures import jpeg, photograph
 from objectclassification.messages import (
     CameraOffer,
@@ -226,5 +228,24 @@ def _hear(socket: ClientConnection, kind: type[M]) -> M:
             return message
 
 
+def main() -> None:
+    """Measures the attacks that are named, or all of them, and then writes."""
+    busy = machine.busy_percent()
+    results = measure(sys.argv[1:] or tuple(ATTACKS))
+    page = "\n".join(
+        (
+            f"Measured on {datetime.now(UTC):%Y-%m-%d}, while other programs kept the machine "
+            f"{busy:.0f} % busy.",
+            "",
+            machine.describe(),
+            "",
+            format_results(results),
+        )
+    )
+    print(page)
+    if not sys.argv[1:]:
+        replace_section("hostile", page)
+
+
 if __name__ == "__main__":
-    print(format_results(measure(sys.argv[1:] or tuple(ATTACKS))))
+    main()

@@ -250,6 +250,7 @@ class HttpServer(uvicorn.Server):
         self.listening = asyncio.Event()
         self._app = app
         self._tls = tls
+        self._admission = runner.admission
         self._proxies = runner.proxies
         self._tokens = runner.tokens
         self._http = partial(
@@ -282,7 +283,7 @@ class HttpServer(uvicorn.Server):
         """Starts to listen: as uvicorn does, and at a measured pace."""
         # uvicorn closes them as it would close asyncio's servers, and does nothing else with them.
         self.servers = [
-            cast(Any, Acceptor(listener, self._new_connection, self._tls))
+            cast(Any, Acceptor(listener, self._new_connection, self._admission, self._tls))
             for listener in sockets or ()
         ]
         self.started = True

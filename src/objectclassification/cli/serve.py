@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from pathlib import Path
@@ -83,6 +84,10 @@ async def _serve(settings: ServerSettings) -> None:
         server = HttpServer(system.app, settings, system.runner, tls)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
+        # What is loaded by now stays for ever: to look through all of it for garbage, as a crowd of
+        # new connections makes Python do, would hold the loop up for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         ca = None if system.tls is None else system.tls.authority_file
         remember_local(_url(listener, settings, outside=False), system.token_file, ca)
         _announce(settings, listener, system)

@@ -16,12 +16,14 @@ from typing import Final
 import structlog
 
 from objectclassification.errors import ConfigurationError
+from objectclassification.hub.admission import Admission
 from objectclassification.hub.limits import BACKLOG, TLS_GOODBYE_S
 
-AT_ONCE: Final = 4
-"""Connections taken in one turn of the loop: about a millisecond, handshakes included two."""
-PAUSE_S: Final = 0.001
-"""Between two such turns."""
+AT_ONCE: Final = 2
+"""Connections taken in one turn of the loop, about a millisecond with their handshakes; a snap
+takes some twenty turns."""
+CROWDED_PAUSE_S: Final = 0.001
+"""After such a turn, while strangers are turned away: they come back as fast as they are taken."""
 FULL_PAUSE_S: Final = 1.0
 """When the operating system gives no more: no file or no memory is left."""
 MOST_TLS_HANDSHAKES: Final = 256
@@ -37,6 +39,7 @@ class Acceptor:
     Args:
         listener: it listens already.
         protocol: makes what serves a connection.
+        admission: says whether there is a crowd.
         tls: for connections with TLS.
     """
 
@@ -44,10 +47,12 @@ class Acceptor:
         self,
         listener: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
+        admission: Admission,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
         self._protocol = protocol
+        self._admission = admission
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._connecting: dict[asyncio.Task[None], None] = {}  # as an ordered set
@@ -93,7 +98,8 @@ class Acceptor:
             task = self._loop.create_task(self._connect(sock))
             self._connecting[task] = None
             task.add_done_callback(self._forget)
-        self._pause(PAUSE_S)
+        if self._admission.is_crowded:
+            self._pause(CROWDED_PAUSE_S)
 
     def _end(self, connecting: asyncio.Task[None]) -> None:
         connecting.cancel()

@@ -8,6 +8,7 @@ connections open turns itself away, and whoever has a token comes through it.
 from __future__ import annotations
 
 import ipaddress
+import time
 from collections import Counter
 from typing import Protocol
 
@@ -22,6 +23,7 @@ IPV6_PREFIX = 64
 """The network that one IPv6 customer has at the least: he picks any address of it."""
 MISUSE = frozenset((1002, 1007, 1008, 1009))
 """Close codes (RFC 6455, section 7.4.1) that are for what came over the connection."""
+CROWDED_S = 1.0
 LOG_LINES_PER_S, LOG_LINES_AT_ONCE = 1.0, 20
 """Of what strangers do: they must not fill the log."""
 
@@ -60,6 +62,7 @@ class Admission:
         self._known_by_address: Counter[str] = Counter()
         self._refusals = Refusals()
         self._misuse: dict[str, Pace] = {}
+        self._crowded_until = 0.0
         self._log_pace = Pace(LOG_LINES_PER_S, LOG_LINES_AT_ONCE)
 
     def __len__(self) -> int:
@@ -140,7 +143,13 @@ class Admission:
         """Whether another line about a stranger fits into the log now."""
         return self._log_pace.take(1, now) == 0
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether strangers had to be turned away in the last second."""
+        return time.monotonic() < self._crowded_until
+
     def _turn_away(self, guest: Guest) -> None:
+        self._crowded_until = time.monotonic() + CROWDED_S
         self._forget_stranger(guest)
         self._counts.dropped.crowded += 1
         guest.abort()

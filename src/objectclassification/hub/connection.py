@@ -38,8 +38,10 @@ HANDSHAKE_TIMEOUT_S = 10.0
 """How long the opening handshake may take, and the closing one."""
 FAREWELL_S = 1.0
 """How long somebody may read why he has to go who does not stop to send."""
-PIECE_BYTES = 1024
-"""What is parsed of one client in one go: of the smallest frames, 170 and a millisecond."""
+PIECE_BYTES = 512
+"""What is parsed of one client in one go: of the smallest frames, 85 and most of a millisecond."""
+HANDSHAKE_PIECE_BYTES = 4096
+"""The same, of a handshake: it is one message, and hardly any is longer."""
 FRAGMENT_BYTES = 16
 """A message may come in one frame for each so many bytes of the longest message: 1,024 of them.
 ``ServerProtocol`` bounds their bytes, but some have none."""
@@ -116,7 +118,7 @@ class Connection(asyncio.Protocol):
             return
         if self._held is not None:  # reading is paused, but TLS may have had some more
             self._held = memoryview(bytes(self._held) + data)
-        elif len(data) <= PIECE_BYTES:
+        elif len(data) <= (PIECE_BYTES if self.is_open else HANDSHAKE_PIECE_BYTES):
             self._take_or_drop(data)
         else:
             self._held = memoryview(data)

@@ -107,7 +107,9 @@ class Server:
         except ConfigurationError:
             await self.runner.stop()
             raise
-        self._listening = Acceptor(listener, lambda: Connection(self.runner), self.tls)
+        self._listening = Acceptor(
+            listener, lambda: Connection(self.runner), self.runner.admission, self.tls
+        )
         self.port = listener.getsockname()[1]
         _log.info("serving", host=self.host, port=self.port)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-TURN_S = 0.001
+TURN_S = 0.0005
 """Of each turn of the loop, for all of them together."""
 
 
