@@ -156,6 +156,12 @@ def test_a_camera_is_not_asked_about_this_machines_folder(server: Served, tmp_pa
     assert (done.returncode, "leave --data" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a b", "x" * 65])
+def test_what_cannot_be_a_camera(server: Served, name: str) -> None:
+    done = doctor(server, server.token, "--camera", name)
+    assert (done.returncode, "cannot be a camera's name" in done.stderr) == (2, True)
+
+
 def test_the_last_lines_are_bounded_and_masked() -> None:
     ring = LogRing()
     for number in range(MOST_LINES + 5):

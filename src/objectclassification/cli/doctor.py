@@ -52,11 +52,14 @@ def doctor(
     """
     from objectclassification.cli import logs
     from objectclassification.config import find_connection
+    from objectclassification.messages import is_name
 
     logs.configure("error")
     if camera is not None:
         if data or config or repair:
             raise typer.BadParameter("--camera asks a camera: leave --data, --config, --repair out")
+        if not is_name(camera):
+            raise typer.BadParameter(f"{camera[:64]!r} cannot be a camera's name")
         _ask(camera, find_connection(server, token_file, ca), json)
         return
     found = []
