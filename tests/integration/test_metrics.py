@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import psutil
@@ -66,7 +67,8 @@ def test_a_snap_and_all_its_stages(own: Served) -> None:
     assert found["job_duration_seconds_count"] == found["child_step_seconds_count[infer]"] == 1
     assert found["commit_writes_sum"] >= found["commit_writes_count"] > 0
     assert (found["cameras[online]"], found["cameras[offline]"]) == (1, 1)
-    assert (found["connections[camera]"], found["connections[unauthenticated]"]) == (1, 0)
+    assert (found["connections[camera]"], found["connections[plain]"]) == (1, 0)
+    assert found["connections[http]"] >= 1  # this scrape
     assert found["websocket_received_bytes_total"] > 0 < found["websocket_sent_bytes_total"]
     assert found["disk_floor_bytes"] == own.settings.disk_floor_bytes
     assert found["database_up"] == 1
@@ -99,6 +101,12 @@ def test_a_camera_that_goes_is_counted(own: Served) -> None:
             assert numbers(own)["camera_disconnects_total[offline]"] == 0
         until(lambda: numbers(own)["camera_disconnects_total[offline]"] == 1)
         assert numbers(own)["cameras[offline]"] == 1
+
+
+def test_who_shows_no_token_is_counted(own: Served) -> None:
+    with own, own.connect(), socket.create_connection(("127.0.0.1", own.port)):
+        until(lambda: numbers(own)["connections[unauthenticated]"] == 1)
+        assert numbers(own)["connections[plain]"] == 1
 
 
 def test_anything_else_is_one_method(own: Served) -> None:

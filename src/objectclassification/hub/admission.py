@@ -68,6 +68,11 @@ class Admission:
     def __len__(self) -> int:
         return len(self._strangers) + len(self._known)
 
+    @property
+    def strangers(self) -> int:
+        """How many have shown no good token."""
+        return len(self._strangers)
+
     def arrive(self, guest: Guest, address: str) -> bool:
         """Takes a stranger in; an older one may have to go for it.
 

@@ -54,14 +54,14 @@ def of_hub(hub: HubRunner, gone: Gone) -> Iterator[Metric]:
         "state",
         gone.cameras,
     )
-    sessions = population.sessions
-    unauthenticated = max(0, hub.connections - sum(sessions.values()))
+    sessions, strangers = population.sessions, hub.admission.strangers
+    http = max(0, len(hub.admission) - strangers - sum(sessions.values()))
     yield gauges(
         "connections",
-        "Open WebSockets by role; plain have said no hello, unauthenticated are in their opening "
-        "or closing handshake.",
+        "Open connections by role: WebSockets, of which plain have said no hello; http; and "
+        "unauthenticated, of both kinds, which have shown no good token.",
         "role",
-        {**sessions, "unauthenticated": unauthenticated},
+        {**sessions, "http": http, "unauthenticated": strangers},
     )
     yield counter("connections_opened", "Good WebSocket handshakes.", counts.connections)
     yield counters(
@@ -72,8 +72,9 @@ def of_hub(hub: HubRunner, gone: Gone) -> Iterator[Metric]:
     )
     yield counters(
         "connections_dropped",
-        "WebSockets that the hub ended against their client's will, by reason: unread is a client "
-        "that did not read, silent one that answered no ping.",
+        "Connections that the server ended against their client's will, by reason: unread is a "
+        "client that did not read, silent one that answered no ping, crowded one of too many "
+        "without a token.",
         "reason",
         asdict(counts.dropped),
     )
