@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -37,6 +36,7 @@ from objectclassification.messages import (
 )
 from objectclassification.store import jobs
 from objectclassification.store.tables import metadata
+from tests.certificates import trusting
 from tests.photographs import ROCKET
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class Address:
         headers = {"Authorization": f"Bearer {used}"} if used else {}
         return connect(
             f"ws{self.url.removeprefix('http')}{path}",
-            ssl=ssl.create_default_context(cafile=self.ca) if self.ca else None,
+            ssl=trusting(self.ca) if self.ca else None,
             additional_headers=headers,
             compression=None,
             max_size=None,

@@ -172,6 +172,7 @@ def test_the_client_is_who_connects_to_the_proxy(
     front: Address, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
+    assert front.ca
     tls = ssl.create_default_context(cafile=front.ca)
     calling = http.client.HTTPSConnection(
         "127.0.0.1", front.port, context=tls, source_address=(CLIENT, 0), timeout=30
@@ -183,7 +184,7 @@ def test_the_client_is_who_connects_to_the_proxy(
         pytest.raises(InvalidStatus),
         connect(
             f"wss://127.0.0.1:{front.port}/ws",
-            ssl=tls,
+            ssl=certificates.trusting(front.ca),
             additional_headers=FORGED,
             proxy=None,
             source_address=(CLIENT, 0),
@@ -197,11 +198,12 @@ def test_the_client_is_who_connects_to_the_proxy(
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example"])
 def test_only_the_servers_own_page_may_connect(front: Address, origin: str | None) -> None:
+    assert front.ca
     headers = {"Authorization": f"Bearer {front.token}", "Origin": origin or front.url}
     opening = partial(
         connect,
         f"wss://127.0.0.1:{front.port}/ws",
-        ssl=ssl.create_default_context(cafile=front.ca),
+        ssl=certificates.trusting(front.ca),
         additional_headers=headers,
         proxy=None,
     )
