@@ -60,8 +60,8 @@ def signed_by(
 def trusting(ca: Path) -> ssl.SSLContext:
     """For the ``sync`` client of websockets, to check a server with.
 
-    Not TLS 1.3: that client reads in one thread while it writes in another, and with Python 3.11 and
-    nginx the 80th of its connections hung (with TLS 1.2 none of 11,000). What we ship uses asyncio.
+    Not TLS 1.3: that client reads in one thread while it writes in another, and with Python 3.11
+    and nginx its 80th connection hung (with TLS 1.2 none of 11,000). What we ship uses asyncio.
     """
     context = ssl.create_default_context(cafile=ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
