@@ -42,8 +42,8 @@ from objectclassification.messages import (
 )
 
 M = TypeVar("M", bound=HubMessage)
-QUIET_S = 2.0
-ATTACK_S = 3.5
+QUIET_S = 1.5
+ATTACK_S = 3.0
 MIB = 2**20
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own in it
 WAIT_S = 30.0
