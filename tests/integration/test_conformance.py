@@ -134,11 +134,28 @@ def failed(cases: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def always_failed(url: str, folder: Path, cases: dict[str, Any]) -> set[str]:
+    """Which cases fail by themselves, too.
+
+    What a case did not wait for may be relayed into the next one; and they wait for a second, which
+    is little on a machine that does more than this.
+    """
+    bad = failed(cases)
+    for case in bad.keys() - KNOWN:
+        for number in range(3):
+            again = await report(url, folder / f"{case}-{number}", only=[case], at_once=1)
+            if not failed(again):
+                del bad[case]
+                break
+    return set(bad)
+
+
 async def test_the_connection_class(tmp_path: Path) -> None:
     async with echoing() as url:
-        cases = await report(url, tmp_path, without=COMPRESSION, at_once=8)
+        cases = await report(url, tmp_path / "all", without=COMPRESSION, at_once=8)
+        bad = await always_failed(url, tmp_path, cases)
     assert len(cases) == 301
-    assert failed(cases).keys() == KNOWN, failed(cases)
+    assert bad == KNOWN, failed(cases)
 
 
 async def test_compression_is_refused(tmp_path: Path) -> None:
@@ -156,10 +173,6 @@ async def test_the_real_programs(program: str, tmp_path: Path) -> None:
         async with said_again(url):
             left_out = (*COMPRESSION, *TOO_LONG_OR_BINARY, *SLOW_ONES)
             cases = await report(url, tmp_path / "all", without=left_out, at_once=1)
-            assert len(cases) > 200
-            bad = failed(cases).keys()
-            # What a case did not wait for is relayed into the next one: alone it must pass.
-            for case in bad - KNOWN:
-                again = await report(url, tmp_path / case, only=[case], at_once=1)
-                assert not failed(again), again
-    assert bad >= KNOWN
+            bad = await always_failed(url, tmp_path, cases)
+    assert len(cases) > 200
+    assert bad == KNOWN, failed(cases)
