@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from benchmarks import decode_classify, hostile, machine, puts, whole_path
+from benchmarks import decode_classify, hostile, latency, machine, puts, restart, whole_path
 from benchmarks.page import replace_section
 from benchmarks.table import Row, format_table
 
@@ -14,12 +14,15 @@ def main() -> None:
     """Measures, prints and writes."""
     started = time.monotonic()
     puts.peer_python()  # an installation must not run beside a measurement
+    restart.large_folder()  # nor 200,000 small files
     busy = [machine.busy_percent()]
     rows: list[Row] = decode_classify.measure()
     busy.append(machine.busy_percent())
     whole_rows, ways = whole_path.measure()
     busy.append(machine.busy_percent())
     rows += whole_rows + puts.measure()
+    busy.append(machine.busy_percent())
+    rows += latency.measure() + restart.measure()
     busy.append(machine.busy_percent())
     minutes = (time.monotonic() - started) / 60
     page = "\n".join(

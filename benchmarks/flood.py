@@ -29,12 +29,15 @@ class Client(threading.Thread):
         refused: answers that were not 200 or 201, and connections that broke.
     """
 
-    def __init__(self, url: str, headers: dict[str, str], body: bytes, until: float) -> None:
+    def __init__(
+        self, url: str, headers: dict[str, str], body: bytes, until: float, pause_s: float
+    ) -> None:
         super().__init__()
         parts = urlsplit(url)
         self._path = parts.path
         self._connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_S)
         self._headers, self._body, self._until = headers, body, until
+        self._pause_s = pause_s
         self.taken_at: list[float] = []
         self.took_s: list[float] = []
         self.refused = 0
@@ -47,6 +50,7 @@ class Client(threading.Thread):
                 self.took_s.append(self.taken_at[-1] - started)
             else:
                 self.refused += 1
+            time.sleep(self._pause_s)
         self._connection.close()
 
     def _put(self) -> bool:
@@ -77,12 +81,16 @@ def main() -> None:
     parser.add_argument("--clients", type=int, required=True)
     parser.add_argument("--warm-s", type=float, required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--pause-s", type=float, default=0.0, help="after each, in each client")
     told = parser.parse_args()
     headers, body = _request(told.picture, form=told.form)
     if told.token:
         headers["Authorization"] = f"Bearer {told.token}"
     start = time.monotonic() + told.warm_s
-    clients = [Client(told.url, headers, body, start + told.seconds) for _ in range(told.clients)]
+    clients = [
+        Client(told.url, headers, body, start + told.seconds, told.pause_s)
+        for _ in range(told.clients)
+    ]
     for client in clients:
         client.start()
     for client in clients:
@@ -96,6 +104,7 @@ def main() -> None:
                 "per_second": taken / told.seconds,
                 "p50_ms": took[len(took) // 2] * 1000 if took else None,
                 "p95_ms": took[len(took) * 95 // 100] * 1000 if took else None,
+                "p99_ms": took[len(took) * 99 // 100] * 1000 if took else None,
                 "refused": sum(client.refused for client in clients),
             }
         )

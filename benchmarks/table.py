@@ -43,10 +43,10 @@ class Row:
         """The ratio beside what we want."""
         wishes = []
         if self.reach is not None:
-            wishes.append(_wish(f"{self.reach:g}x", self.ratio >= self.reach))
+            wishes.append(_wish(_times(self.reach), self.ratio >= self.reach))
         if self.most is not None:
             wishes.append(_wish(f"{self.most:g} {self.unit}", median(self.ours) <= self.most))
-        return f"{self.ratio:.1f}x" + (f" ({', '.join(wishes)})" if wishes else "")
+        return _times(self.ratio) + (f" ({', '.join(wishes)})" if wishes else "")
 
 
 def format_table(rows: Iterable[Row]) -> str:
@@ -69,6 +69,10 @@ def print_table(rows: Iterable[Row]) -> None:
 
 def _spread(figures: Sequence[float]) -> str:
     return " / ".join(f"{one:.1f}" for one in (min(figures), median(figures), max(figures)))
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}x" if ratio >= 1 else f"{ratio:.2f}x"
 
 
 def _wish(what: str, reached: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from objectclassification.errors import StoreError
-from objectclassification.store import retention
+from objectclassification.store import old_snaps, retention
+from objectclassification.store.old_snaps import OldSnap
 from objectclassification.store.retention import Candidate, Policy, Reckoning
 from objectclassification.store.writer import Database
 
@@ -60,10 +62,12 @@ class Plan:
     Attributes:
         all: of all cameras together.
         cameras: by name; pictures without a camera are under None.
+        snaps: how many receipts, of which no picture is left.
     """
 
     all: Going = Going()
     cameras: dict[str | None, Going] = field(default_factory=dict)
+    snaps: int = 0
 
     def add(self, candidate: Candidate) -> None:
         """One picture more."""
@@ -99,10 +103,14 @@ class Housekeeper:
         Raises:
             StoreError: the database failed.
         """
-        plan = Plan()
+        plan, of_snaps = Plan(), Counter[str]()
         async for page in self._going():
             for candidate in page:
                 plan.add(candidate)
+                if candidate.snap is not None:
+                    of_snaps[candidate.snap] += 1
+        async for snaps in self._snaps_without(of_snaps, plan):
+            plan.snaps += len(snaps)
         return plan
 
     async def tidy(self) -> Plan:
@@ -121,8 +129,17 @@ class Housekeeper:
                 for candidate in await self._delete(page[start : start + BATCH]):
                     gone.add(candidate)
                 await asyncio.sleep(PAUSE_S)
-        if gone.all.pictures:
-            log.info("retention deleted pictures", pictures=gone.all.pictures, bytes=gone.all.bytes)
+        async for snaps in self._snaps_without(Counter(), gone):
+            for start in range(0, len(snaps), BATCH):
+                gone.snaps += await self._delete_snaps(snaps[start : start + BATCH])
+                await asyncio.sleep(PAUSE_S)
+        if gone.all.pictures or gone.snaps:
+            log.info(
+                "retention deleted pictures",
+                pictures=gone.all.pictures,
+                bytes=gone.all.bytes,
+                snaps=gone.snaps,
+            )
         return gone
 
     async def _going(self) -> AsyncIterator[list[Candidate]]:
@@ -136,6 +153,24 @@ class Housekeeper:
             yield [candidate for candidate in page if reckoning.goes(candidate)]
             if reckoning.is_settled(page[-1]):
                 return
+
+    async def _snaps_without(self, going: Counter[str], plan: Plan) -> AsyncIterator[list[str]]:
+        """Pages of old snaps that have no pictures but those that are going."""
+        if self._policy.keeps_all:
+            return
+        before = self._policy.receipts_before(plan.all.newest_at, now=time.time())
+        last: OldSnap | None = None
+        while page := await self._snap_page(before, last):
+            last = page[-1]
+            yield [snap.id for snap in page if snap.pictures == going[snap.id]]
+
+    async def _snap_page(self, before: float, last: OldSnap | None) -> list[OldSnap]:
+        return await self._database.read(
+            lambda c: old_snaps.page(c, before=before, after=last, limit=PAGE)
+        )
+
+    async def _delete_snaps(self, ids: list[str]) -> int:
+        return await self._database.write(lambda c: old_snaps.delete(c, ids))
 
     async def _page(self, after: str) -> list[Candidate]:
         return await self._database.read(lambda c: retention.candidates(c, after=after, limit=PAGE))

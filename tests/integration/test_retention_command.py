@@ -67,7 +67,7 @@ def test_a_dry_run_beside_the_server_says_what_would_go(
         dry = retention(data, *arguments, "--dry-run", "--json")
         assert (dry.returncode, dry.stderr) == (0, "")
         would = json.loads(dry.stdout)
-        assert (would["dry_run"], would["pictures"]) == (True, 3)
+        assert (would["dry_run"], would["pictures"], would["snaps"]) == (True, 3, 0)
         assert would["oldest"] < would["newest"]
         assert list(would["cameras"].values()) == [
             {name: would[name] for name in ("pictures", "bytes", "oldest", "newest")}

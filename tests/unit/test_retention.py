@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from objectclassification.config import load_server
 from objectclassification.errors import ConfigurationError
 from objectclassification.housekeeping import BATCH, Housekeeper, tidying
-from objectclassification.receipts import Model, Prediction
+from objectclassification.receipts import Model, Prediction, Receipt
 from objectclassification.store import jobs, retention, snaps, snippets, tables, uploads
 from objectclassification.store.retention import Candidate, Held, Limits, Policy, Reckoning
 from objectclassification.store.schema import upgrade
@@ -201,6 +201,33 @@ class Store:
 
         return await self.database.write(work)
 
+    async def snap(self, id_: str, *, at: float, ended: bool = True) -> None:
+        """Adds a snap to all cameras."""
+        new = snaps.NewSnap(
+            id_,
+            origin="controller",
+            server="srv",
+            token_id="t",
+            to=("*",),
+            targets=("door", "yard"),
+            until="classified",
+            deadline_s=10.0,
+            context={"order": id_},
+            options={},
+            accepted_at=at,
+        )
+        await self.database.write(lambda c: snaps.add(c, new))
+        if ended:
+            counts = (1, 0, 0)
+            await self.database.write(
+                lambda c: snaps.end(c, id_, counts=counts, elapsed_ms=1.0, at=at + 1)
+            )
+
+    async def receipts(self) -> list[Receipt]:
+        return await self.database.read(
+            lambda c: snaps.recent(c, context={}, before=None, limit=100)
+        )
+
     async def ids(self) -> list[str]:
         query = select(tables.pictures.c.id).order_by(tables.pictures.c.id)
         return await self.database.read(lambda c: list(c.execute(query).scalars()))
@@ -273,10 +300,7 @@ class TestHousekeeper:
         assert await store.ids() == [made[2]]
 
     async def test_what_an_open_snap_needs_stays(self, store: Store) -> None:
-        new = snaps.NewSnap(
-            "s1", "controller", "srv", "t", ("*",), ("door",), "classified", 10.0, {}, {}, 500.0
-        )
-        await store.database.write(lambda c: snaps.add(c, new))
+        await store.snap("s1", at=500.0, ended=False)
         made = await store.add(1, snap="s1") + await store.add(1)
         await store.keeper(KEEP_ONE).tidy()
         assert await store.ids() == made
@@ -285,8 +309,36 @@ class TestHousekeeper:
         )
         await store.keeper(KEEP_ONE).tidy()
         assert await store.ids() == made[1:]
-        (shot,) = (await store.database.read(lambda c: snaps.receipt(c, "s1"))).shots
-        assert (shot.state, shot.picture) == ("classified", None)  # the receipt stays, and is true
+
+    async def test_receipts_whose_pictures_all_went_go(self, store: Store) -> None:
+        for name in ("gone", "half", "failed", "open"):
+            await store.snap(name, at=1000.0, ended=name != "open")
+        await store.snap("new", at=time.time())
+        await store.add(1, at=1001.0, snap="gone")
+        await store.add(1, at=1001.0, snap="half")
+        await store.add(1, at=1001.0, snap="new")
+        await store.add(1, slot=2, snap="half")
+        await store.add(1, at=1002.0)  # what the slot shows
+        keeper = store.keeper(Policy(each=Limits(pictures=1)))
+        plan = await keeper.plan()
+        assert (plan.all.pictures, plan.snaps) == (3, 2)
+        assert await keeper.tidy() == plan
+        left = {one.snap: one for one in await store.receipts()}
+        assert set(left) == {"half", "open", "new"}  # a receipt of today stays, whatever went
+        states = {shot.camera: (shot.state, bool(shot.picture)) for shot in left["half"].shots}
+        assert states == {"door": ("classified", False), "yard": ("classified", True)}
+        assert await store.count("shots") == 3
+        assert await store.count("snap_context") == 3
+        assert (await keeper.tidy()).snaps == 0
+
+    async def test_receipts_without_pictures_go_by_age(self, store: Store) -> None:
+        now = time.time()
+        await store.snap("old", at=now - 11 * DAY_S)
+        await store.snap("young", at=now - 9 * DAY_S)
+        await store.keeper(Policy(overall=Limits(days=10))).tidy()
+        assert [one.snap for one in await store.receipts()] == ["young"]
+        await store.keeper(Policy(overall=Limits(days=0.001))).tidy()
+        assert await store.receipts() == []
 
     async def test_what_came_to_be_needed_meanwhile_stays(self, store: Store) -> None:
         made = await store.add(2)

@@ -41,7 +41,11 @@ def retention(
     plan = asyncio.run(_run(settings, policy, dry_run=dry_run))
     if json:
         cameras = {name or "": _values(going) for name, going in plan.cameras.items()}
-        print(jsonlib.dumps({"dry_run": dry_run, **_values(plan.all), "cameras": cameras}))
+        print(
+            jsonlib.dumps(
+                {"dry_run": dry_run, **_values(plan.all), "snaps": plan.snaps, "cameras": cameras}
+            )
+        )
     elif policy.keeps_all:
         print("Nothing goes: no limit is set (keep_days, keep_pictures, keep_bytes, …).")
     else:
@@ -86,7 +90,8 @@ def _show(plan: Plan, verb: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    print(f"{plan.all.pictures} pictures ({plan.all.bytes / 1e6:.1f} MB) {verb}.")
+    size = f"{plan.all.bytes / 1e6:.1f} MB"
+    print(f"{plan.all.pictures} pictures ({size}) and {plan.snaps} receipts {verb}.")
     if plan.cameras:
         table = Table("camera", "pictures", "MB", "oldest", "newest", box=None, pad_edge=False)
         for name, going in sorted(plan.cameras.items(), key=lambda item: item[0] or ""):

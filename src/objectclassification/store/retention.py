@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from objectclassification.config import ServerSettings
+from objectclassification.store.old_snaps import RECEIPT_S
 from objectclassification.store.tables import jobs, pictures, renditions, snaps, snippets
 
 DAY_S = 86_400.0
@@ -73,6 +74,20 @@ class Policy:
         """Whether there is no limit at all."""
         return {self.overall, self.each, *self.named.values()} == {Limits()}
 
+    def receipts_before(self, newest_gone_at: float | None, *, now: float) -> float:
+        """Until when a snap without pictures is old news.
+
+        Args:
+            newest_gone_at: when the newest picture that goes arrived, or None if none goes.
+            now: seconds since the epoch.
+
+        Returns:
+            Seconds since the epoch, a day ago at the latest.
+        """
+        aged = now - self.overall.days * DAY_S if self.overall.days else _FOREVER
+        gone = _FOREVER if newest_gone_at is None else newest_gone_at
+        return min(max(aged, gone), now - RECEIPT_S)
+
     def of_camera(self, camera: str | None) -> Limits:
         """A camera's limits; None stands for the pictures that have none."""
         return self.named.get(camera or "", self.each)
@@ -95,12 +110,14 @@ class Candidate:
         camera: whose it is, or None.
         received_at: seconds since the epoch.
         bytes: of all its renditions.
+        snap: which snap it answers, or None.
     """
 
     id: str
     camera: str | None
     received_at: float
     bytes: int
+    snap: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +224,19 @@ def candidates(connection: Connection, *, after: str, limit: int) -> list[Candid
         .scalar_subquery()
     )
     query = (
-        select(pictures.c.id, pictures.c.camera, pictures.c.received_at, size.label("size"))
+        select(
+            pictures.c.id,
+            pictures.c.camera,
+            pictures.c.received_at,
+            size.label("size"),
+            pictures.c.snap_id,
+        )
         .where(pictures.c.id > after, ~_is_needed())
         .order_by(pictures.c.id)  # UUIDv7: by arrival
         .limit(limit)
     )
     return [
-        Candidate(row.id, row.camera, row.received_at, int(row.size))
+        Candidate(row.id, row.camera, row.received_at, int(row.size), row.snap_id)
         for row in connection.execute(query)
     ]
 
@@ -226,7 +249,7 @@ def delete(connection: Connection, ids: Sequence[str]) -> Deleted:
 
 
 def remove(connection: Connection, ids: Sequence[str]) -> Deleted:
-    """Deletes the rows of pictures, needed or not; receipts that name them stay."""
+    """Deletes the rows of pictures, needed or not; receipts that name them stay for now."""
     files = connection.execute(
         select(renditions.c.id, renditions.c.size_bytes).where(renditions.c.picture_id.in_(ids))
     ).all()
