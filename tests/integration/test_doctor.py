@@ -248,7 +248,8 @@ class TestFiles:
         """kill -9, then the file is gone: the receipt says what became of the shot."""
         with ServeProcess(tmp_path, OBJECTCLASSIFICATION_CLASSIFY_TIMEOUT_S="600") as server:
             with server.camera("door") as door:
-                asked = server.call("POST", "/api/snaps", json={"to": ["door"], "deadline_s": 60})
+                asked = {"to": ["door"], "deadline_s": 60}
+                snap = server.call("POST", "/api/snaps", json=asked).json()["snap"]
                 door.answer(photo())
                 server.process.kill()
                 server.process.wait()
@@ -262,9 +263,9 @@ class TestFiles:
         found = checks(server.data, repair=True)
         assert found["repair"].found.endswith("1 lost picture noted")
         with Served(server.data) as fresh:
-            receipt = fresh.call("GET", f"/api/snaps/{asked.json()['snap']}").json()
-            assert (receipt["done"], receipt["failed"]) == (True, 1)
-            assert receipt["shots"][0]["error"] == {"code": "classify_failed", "detail": LOST}
+            again = fresh.call("POST", "/api/snaps?wait=1", json=asked | {"id": snap}).json()
+            assert (again["snap"], again["done"], again["failed"]) == (snap, True, 1)
+            assert again["shots"][0]["error"] == {"code": "classify_failed", "detail": LOST}
 
 
 def test_a_repair_says_what_it_did(data: Path) -> None:
