@@ -16,6 +16,7 @@ from uuid_utils import uuid7
 
 from objectclassification import __version__
 from objectclassification.capture import Spool, Uploader
+from objectclassification.capture.opencv import use_one_thread
 from objectclassification.capture.spool import DEFAULT_MAX_BYTES
 from objectclassification.client import refused
 from objectclassification.client.delivery import Caption, Delivery
@@ -92,6 +93,7 @@ async def serve_cameras(
         raise ConfigurationError(f"one program serves 1 to {MAX_CAMERAS} cameras")
     for settings in cameras:
         check_names(settings)  # before anything is made on the disk
+    use_one_thread()
     async with AsyncExitStack() as stack:
         kept = stack.enter_context(Spool(spool, max_bytes=spool_max_bytes))
         shooters: dict[str, Shooter] = {}
