@@ -200,7 +200,8 @@ async def test_a_corrupt_model_is_told_at_the_start(tmp_path: Path) -> None:
     await pool.close()
 
 
-def test_children_end_when_their_parent_is_killed() -> None:
+@pytest.mark.parametrize("hangs", [False, True])
+def test_children_end_when_their_parent_is_killed(hangs: bool) -> None:
     code = """
 import asyncio
 from objectclassification.classification.pool import ClassifierPool
@@ -216,6 +217,8 @@ asyncio.run(main())
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
+        if hangs:  # as in a decoder that never comes back to its input
+            child.suspend()
         parent.kill()
         child.wait(timeout=10)
     assert not child.is_running()

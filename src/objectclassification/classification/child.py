@@ -3,11 +3,12 @@
 Pictures come from anyone, and decoders have bugs: whatever a picture does to this process, the
 server lives on. Jobs come in on standard input and answers go out on standard output, in the
 frames of :mod:`.frames`. The end of the input, which also comes when the parent is killed, ends the
-child. Nothing of the server is imported here.
+child; Linux ends one that hangs then, or was stopped. Nothing of the server is imported here.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import signal
@@ -46,6 +47,8 @@ NICENESS: Final = 10
 MEMORY_BYTES: Final = 2 * 2**30
 """Most memory that a child may allocate; 50 megapixels of transparent WebP take 1.1 GiB."""
 
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
 T = TypeVar("T")
 
 
@@ -56,6 +59,7 @@ def main() -> int:
         An exit code.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
+    _end_with_parent()
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     jobs, answers = sys.stdin.buffer, _take_stdout()
@@ -122,6 +126,12 @@ def _classify(classifier: Classifier, job: Job, setup: Setup) -> Done:
         thumbnail=thumbnail,
         elapsed_ms=elapsed_ms,
     )
+
+
+def _end_with_parent() -> None:
+    """Has the kernel kill us with the server: a decoder that hangs reads no end of input."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _take_stdout() -> int:
