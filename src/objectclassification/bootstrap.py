@@ -103,36 +103,12 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         tokens.load(await database.read(stored_tokens.good))
 
         bus = Bus()
-        pool = ClassifierPool(
-            settings.workers or None,
-            model=settings.model,
-            timeout_s=settings.classify_timeout_s,
-            max_pixels=settings.max_pixels,
-            top=settings.top,
-        )
-        stack.push_async_callback(pool.close)
-        await pool.start()
+        pool = await _pool(settings, stack)
         worker = Worker(database, blobs, pool, bus, name=server, lease_s=settings.job_lease_s)
         bus.subscribe(worker.wake)
         working = await stack.enter_async_context(_in_background(worker))
-
-        recorder = DatabaseRecorder(database, server)
-        stack.push_async_callback(recorder.finish)
-        proxies = TrustedProxies(settings.trusted_proxies)
-        runner = HubRunner(Hub(), recorder, tokens, proxies=proxies, limits=Limits.of(settings))
-        left_open = await recorder.take_over()
-        if left_open:
-            log.warning("snaps of a killed server go on", snaps=len(left_open))
-        await runner.start(left_open)
-        stack.push_async_callback(runner.stop)
+        runner = await _hub(settings, database, tokens, server, stack)
         bus.subscribe(partial(_tell, runner))
-        seen = PresenceRows(database)
-        stack.push_async_callback(seen.finish)
-        runner.subscribe(seen.watch)
-
-        def online() -> frozenset[str]:
-            found = runner.cameras().items()
-            return frozenset(name for name, camera in found if camera.state == "online")
 
         counts, lag = HttpCounts(), LoopLag()
         stack.enter_context(lag.measured())
@@ -151,8 +127,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         runner.subscribe(metrics.watch)
         readiness = Readiness(database, blobs, pool, working, lambda: lag.worst_s)
         stack.push_async_callback(readiness.close)
-        policy = Policy.of(settings)
-        keeper = Housekeeper(database, blobs.delete, policy, count=metrics.deleted)
+        keeper = Housekeeper(database, blobs.delete, Policy.of(settings), count=metrics.deleted)
         await stack.enter_async_context(tidying(keeper))
         app = create_app(
             Parts(
@@ -163,7 +138,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 bus=bus,
                 snaps=runner,
                 inspect=runner.inspect,
-                online=online,
+                online=partial(_online, runner),
                 counts=counts,
                 ready=readiness.failing,
                 metrics=metrics.page,
@@ -180,6 +155,44 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             tls=tls,
             working=working,
         )
+
+
+async def _pool(settings: ServerSettings, stack: AsyncExitStack) -> ClassifierPool:
+    """The classifying children; the first of them is ready."""
+    pool = ClassifierPool(
+        settings.workers or None,
+        model=settings.model,
+        timeout_s=settings.classify_timeout_s,
+        max_pixels=settings.max_pixels,
+        top=settings.top,
+    )
+    stack.push_async_callback(pool.close)
+    await pool.start()
+    return pool
+
+
+async def _hub(
+    settings: ServerSettings, database: Database, tokens: Tokens, server: str, stack: AsyncExitStack
+) -> HubRunner:
+    """The hub on its database; it goes on with the snaps that a killed server left open."""
+    recorder = DatabaseRecorder(database, server)
+    stack.push_async_callback(recorder.finish)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    runner = HubRunner(Hub(), recorder, tokens, proxies=proxies, limits=Limits.of(settings))
+    left_open = await recorder.take_over()
+    if left_open:
+        log.warning("snaps of a killed server go on", snaps=len(left_open))
+    await runner.start(left_open)
+    stack.push_async_callback(runner.stop)
+    seen = PresenceRows(database)
+    stack.push_async_callback(seen.finish)
+    runner.subscribe(seen.watch)
+    return runner
+
+
+def _online(runner: HubRunner) -> frozenset[str]:
+    found = runner.cameras().items()
+    return frozenset(name for name, camera in found if camera.state == "online")
 
 
 def _tell(runner: HubRunner, message: Message) -> None:

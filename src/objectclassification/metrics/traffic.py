@@ -23,7 +23,12 @@ from objectclassification.metrics.sources import Gone
 
 def of_hub(hub: HubRunner, gone: Gone) -> Iterator[Metric]:
     """Snaps, shots, cameras and their connections."""
-    counts, population = hub.counts, hub.population()
+    yield from _of_snaps(hub)
+    yield from _of_connections(hub, gone)
+
+
+def _of_snaps(hub: HubRunner) -> Iterator[Metric]:
+    counts = hub.counts
     yield counters(
         "snaps",
         "Snaps that ended: all cameras answered, some (partly), or none.",
@@ -47,6 +52,10 @@ def of_hub(hub: HubRunner, gone: Gone) -> Iterator[Metric]:
         "stage",
         counts.stage_s,
     )
+
+
+def _of_connections(hub: HubRunner, gone: Gone) -> Iterator[Metric]:
+    counts, population = hub.counts, hub.population()
     yield gauges("cameras", "Cameras ever registered, by state.", "state", population.cameras)
     yield counters(
         "camera_disconnects",
