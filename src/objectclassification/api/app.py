@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -114,7 +113,8 @@ class Shell:
         finally:
             elapsed_s = time.perf_counter() - began
             self._counts.answered(method, status, elapsed_s)
-            _level(method, path, status)(
+            log.log(
+                _level(method, path, status),
                 "request",
                 client=scope["client"][0],
                 method=method,
@@ -134,8 +134,8 @@ class Shell:
         )
 
 
-def _level(method: str, path: str, status: int) -> Callable[..., Any]:
+def _level(method: str, path: str, status: int) -> int:
     """Pages and health checks read all day long; /readyz has a line of its own when it changes."""
     if path == "/readyz" or (method in ("GET", "HEAD") and status < 400):
-        return log.debug  # type: ignore[no-any-return]
-    return log.error if status >= 500 else log.info  # type: ignore[no-any-return]
+        return logging.DEBUG
+    return logging.ERROR if status >= 500 else logging.INFO
