@@ -35,11 +35,18 @@ MIB = 2**20
 
 
 class Disk:
-    """A small file system, and a file that fills it."""
+    """A small file system, and a file that fills it.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._ballast = folder / "ballast"
+    Attributes:
+        folder: where it is mounted.
+        home: of a server whose data folder it is. Its log is elsewhere: on the full disk its lines
+            would be lost, and tests read them.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folder = home / "data"
+        self._ballast = self.folder / "ballast"
 
     @property
     def free_bytes(self) -> int:
@@ -61,13 +68,13 @@ class Disk:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
     require("mount")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", folder], check=True)
+    disk = Disk(tmp_path / "home")
+    disk.folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk.folder], check=True)
     try:
-        yield Disk(folder)
+        yield disk
     finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+        subprocess.run(["umount", "--lazy", disk.folder], check=True)
 
 
 def put(server: ServeProcess, mark: str, **query: Any) -> tuple[int, dict[str, Any]]:
@@ -102,7 +109,7 @@ def check_reads(server: ServeProcess, picture: dict[str, Any]) -> None:
 
 def test_below_its_floor_the_server_refuses_and_reads_on(disk: Disk) -> None:
     floor = {"OBJECTCLASSIFICATION_DISK_FLOOR_BYTES": str(4 * MIB)}
-    with ServeProcess(disk.folder, **floor) as server:
+    with ServeProcess(disk.home, **floor) as server:
         status, picture = put(server, "before")
         assert status == 201
         classified(server, picture)
@@ -125,7 +132,7 @@ def test_below_its_floor_the_server_refuses_and_reads_on(disk: Disk) -> None:
 
 def test_a_disk_that_really_fills_leaves_nothing_half_written(disk: Disk) -> None:
     """No floor: the blob's own write fails, then the database's commit."""
-    with ServeProcess(disk.folder, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
+    with ServeProcess(disk.home, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
         server.new_token("camera", "door")
         status, picture = put(server, "before")
         assert status == 201
@@ -165,7 +172,7 @@ def test_a_disk_that_really_fills_leaves_nothing_half_written(disk: Disk) -> Non
 
 def test_what_was_begun_before_the_disk_was_full_ends_after_it(disk: Disk, tmp_path: Path) -> None:
     """A picture's labels and a snap's end are written once there is room; nobody starts anew."""
-    with ServeProcess(disk.folder, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
+    with ServeProcess(disk.home, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
         token = server.new_token("camera", "door")
         with server.camera("door", token=token) as camera:
             status, _ = snap(server, deadline_s=5.0)  # until then the disk has to be full
