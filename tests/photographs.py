@@ -14,3 +14,7 @@ CHELSEA = SKIMAGE / "chelsea.png"
 COFFEE = SKIMAGE / "coffee.png"
 MOTORCYCLE = SKIMAGE / "motorcycle_left.png"
 ROCKET = SKIMAGE / "rocket.jpg"
+
+CATS = {"tiger cat", "tabby cat", "Egyptian Mau"}
+"""What Chelsea is: in float32, too, the first two are 2 % apart, and which of them comes first
+depends on the processor's way of adding int8 products."""
