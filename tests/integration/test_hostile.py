@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -20,6 +22,7 @@ from objectclassification.hub.counts import Counts
 from objectclassification.hub.limits import Limits
 from objectclassification.hub.pace import Pace
 from objectclassification.hub.remote import TrustedProxies
+from objectclassification.hub.turns import Turns
 from objectclassification.messages import Problem, Welcome
 from tests.integration.hub_fixtures import (
     WITHIN_S,
@@ -172,6 +175,41 @@ class TestPace:
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(flooder.recv(), 0.05)
 
+    async def test_who_must_go_and_goes_on_sending_is_not_read(self) -> None:
+        async with serving() as hub:
+            reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
+            writer.write(HANDSHAKE.format(path=f"/?token={token('admin')}", more="").encode())
+            await reader.readuntil(b"\r\n\r\n")
+            bad = Frame(Opcode.BINARY, b"x").serialize(mask=True) * 8192
+            with pytest.raises(ConnectionError):  # after a moment to read why
+                async with asyncio.timeout(WITHIN_S):
+                    while True:
+                        writer.write(bad)
+                        await writer.drain()
+            assert hub.runner.counts.received_bytes < MIB
+
+    @pytest.mark.parametrize("is_awaited", [True, False])
+    async def test_who_sends_much_has_a_share_while_somebody_waits(self, is_awaited: bool) -> None:
+        turns, runs, enough = Turns(lambda: is_awaited), [], asyncio.Event()
+
+        class Reader:
+            """One whose every piece takes a turn, a millisecond."""
+
+            def work_on(self) -> None:
+                began = time.monotonic()
+                while time.monotonic() - began < 0.001:
+                    pass
+                runs.append((began, time.monotonic()))
+                if len(runs) < 20:
+                    turns.add(self)
+                else:
+                    enough.set()
+
+        turns.add(Reader())
+        await asyncio.wait_for(enough.wait(), WITHIN_S)
+        pauses_s = [later[0] - sooner[1] for sooner, later in pairwise(runs)]
+        assert (min(pauses_s) > 0.002) == is_awaited
+
     def test_a_bucket_fills_again(self) -> None:
         pace = Pace(10, 5)
         assert [pace.take(1, 100.0) for _ in range(5)] == [0] * 5
@@ -242,13 +280,17 @@ class TestFrames:
 
 def test_requests_behind_one_another_are_few(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
-        one = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-        with raw(server.port, one * 8) as polite:
-            polite.settimeout(WAIT_S)
-            got = b""
-            while got.count(b"200 OK") < 8:
-                got += polite.recv(65_536)
-        assert b"400 Bad Request" in rest_of(raw(server.port, one * 1000))
+        get = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n"
+        stranger = get.format(more="")
+        known = get.format(more=f"Authorization: Bearer {server.token}\r\n")
+        for one, count in ((known, 8), (stranger, 2)):
+            with raw(server.port, one * count) as polite:
+                polite.settimeout(WAIT_S)
+                got = b""
+                while got.count(b"200 OK") < count:
+                    got += polite.recv(65_536)
+        assert b"400 Bad Request" in rest_of(raw(server.port, known * 1000))
+        assert b"400 Bad Request" in rest_of(raw(server.port, stranger * 8))
 
 
 ATTACKS = (

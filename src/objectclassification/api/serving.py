@@ -30,7 +30,7 @@ from objectclassification.hub.upgraded import uvicorn_protocol
 MAX_HEADER_BYTES = 65_536
 BODY_GRACE_S = 1.0
 """How long a stop lets bodies that are on their way arrive."""
-MOST_PIPELINED = 16
+MOST_PIPELINED, MOST_PIPELINED_BY_STRANGERS = 16, 1
 """Requests on one connection that wait for the one before them; hardly any client sends two."""
 LINGER_AT_STOP_S = 0.5
 """How long a stop waits for clients to read that they were refused."""
@@ -106,7 +106,8 @@ class TimedHttp(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > MAX_HEADER_BYTES:  # they came in one piece
             raise ValueError("request headers are too large")  # httptools makes it a 400
-        if len(self.pipeline) >= MOST_PIPELINED:
+        most = MOST_PIPELINED if self._is_known else MOST_PIPELINED_BY_STRANGERS
+        if len(self.pipeline) >= most:
             raise ValueError("too many requests at once")
         self._stop_waiting()
         self._in_body = True
@@ -251,6 +252,7 @@ class HttpServer(uvicorn.Server):
         self._app = app
         self._tls = tls
         self._admission = runner.admission
+        self._is_awaited = runner.is_awaited
         self._proxies = runner.proxies
         self._tokens = runner.tokens
         self._http = partial(
@@ -282,10 +284,7 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to listen: as uvicorn does, and at a measured pace."""
         # uvicorn closes them as it would close asyncio's servers, and does nothing else with them.
-        self.servers = [
-            cast(Any, Acceptor(listener, self._new_connection, self._admission, self._tls))
-            for listener in sockets or ()
-        ]
+        self.servers = [cast(Any, self._acceptor(listener)) for listener in sockets or ()]
         self.started = True
         self.listening.set()
 
@@ -297,6 +296,10 @@ class HttpServer(uvicorn.Server):
         finally:
             ending.cancel()
 
+    def _acceptor(self, listener: socket.socket) -> Acceptor:
+        made = self._new_connection
+        return Acceptor(listener, made, self._admission, self._is_awaited, self._tls)
+
     def _new_connection(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self._http(
             config=self.config, server_state=self.server_state, app_state={}
@@ -306,8 +309,11 @@ class HttpServer(uvicorn.Server):
     def _caller(self, scope: Any) -> tuple[str, str] | None:
         """Address and token of a request, if the token is good."""
         request = Request(scope)
+        token = token_of(request)
+        if token is None and not self._tokens.open:  # most of what strangers send
+            return None
         try:
-            identity = self._tokens.authenticate(token_of(request))
+            identity = self._tokens.authenticate(token)
         except Unauthorized:
             return None
         peer = request.client.host if request.client else ""

@@ -22,8 +22,9 @@ from objectclassification.hub.limits import BACKLOG, TLS_GOODBYE_S
 AT_ONCE: Final = 2
 """Connections taken in one turn of the loop, about a millisecond with their handshakes; a snap
 takes some twenty turns."""
-CROWDED_PAUSE_S: Final = 0.001
-"""After such a turn, while strangers are turned away: they come back as fast as they are taken."""
+PAUSE_S: Final = 0.001
+"""After such a turn, while somebody waits for a snap, or while strangers are turned away, who come
+back as fast as they are taken."""
 FULL_PAUSE_S: Final = 1.0
 """When the operating system gives no more: no file or no memory is left."""
 MOST_TLS_HANDSHAKES: Final = 256
@@ -40,6 +41,7 @@ class Acceptor:
         listener: it listens already.
         protocol: makes what serves a connection.
         admission: says whether there is a crowd.
+        is_awaited: whether somebody waits for a snap now.
         tls: for connections with TLS.
     """
 
@@ -48,11 +50,13 @@ class Acceptor:
         listener: socket.socket,
         protocol: Callable[[], asyncio.Protocol],
         admission: Admission,
+        is_awaited: Callable[[], bool],
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
         self._protocol = protocol
         self._admission = admission
+        self._is_awaited = is_awaited
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._connecting: dict[asyncio.Task[None], None] = {}  # as an ordered set
@@ -98,8 +102,8 @@ class Acceptor:
             task = self._loop.create_task(self._connect(sock))
             self._connecting[task] = None
             task.add_done_callback(self._forget)
-        if self._admission.is_crowded:
-            self._pause(CROWDED_PAUSE_S)
+        if self._is_awaited() or self._admission.is_crowded:
+            self._pause(PAUSE_S)
 
     def _end(self, connecting: asyncio.Task[None]) -> None:
         connecting.cancel()

@@ -152,7 +152,9 @@ class Connection(asyncio.Protocol):
     def work_on(self) -> None:
         """Takes a piece of what came; the rest has its turn after others had theirs."""
         held, self._waits = self._held, False
-        if held is not None and not self._closes_on(held):
+        if held is not None:
+            if self._closes_on(held):
+                return
             self._held = held[PIECE_BYTES:] or None
             self._take_or_drop(bytes(held[:PIECE_BYTES]))
         if self._waits or self._transport.is_closing():
@@ -218,9 +220,9 @@ class Connection(asyncio.Protocol):
     # Inside.
 
     def _closes_on(self, data: bytes | memoryview) -> bool:
-        """Whether this is more than a farewell, after the close has begun: it is not even read.
+        """Whether this is more than a farewell, after the close has begun: no more is read then.
 
-        Who floods is still flooding when he is told to go, and each frame would be parsed.
+        Who floods is still flooding when he is told to go; only to read that would fill the loop.
         """
         if self.is_open or self._wire.state is CONNECTING:
             return False
@@ -229,6 +231,7 @@ class Connection(asyncio.Protocol):
         self._held = None
         if not self._is_leaving:
             self._is_leaving = True
+            self._transport.pause_reading()
             asyncio.get_running_loop().call_later(FAREWELL_S, self._transport.abort)
         return True
 

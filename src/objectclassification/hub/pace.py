@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-REFUSALS_PER_S, REFUSALS_AT_ONCE = 50.0, 500
+REFUSALS_PER_S, REFUSALS_AT_ONCE = 50.0, 100
 """Answers to those without a good token that a server gives at once; more have to wait."""
 MISUSES_PER_S = 2.0
 """Connections of one token that may end for what they sent, over a long time."""

@@ -94,7 +94,7 @@ class HubRunner:
         self.proxies = proxies or TrustedProxies()
         self.limits = limits or Limits()
         self.admission = Admission(self.limits, self.counts, self.proxies)
-        self.turns = Turns()
+        self.turns = Turns(self.is_awaited)
         self.is_stopping = False
         self._hub = hub
         self._recorder = recorder
@@ -259,6 +259,10 @@ class HubRunner:
     def live_snaps(self) -> int:
         """How many snaps have not ended."""
         return self._hub.live_snaps
+
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a snap: what can wait longer gives way."""
+        return self._hub.live_snaps > 0
 
     @property
     def connections(self) -> int:

@@ -108,7 +108,11 @@ class Server:
             await self.runner.stop()
             raise
         self._listening = Acceptor(
-            listener, lambda: Connection(self.runner), self.runner.admission, self.tls
+            listener,
+            lambda: Connection(self.runner),
+            self.runner.admission,
+            self.runner.is_awaited,
+            self.tls,
         )
         self.port = listener.getsockname()[1]
         _log.info("serving", host=self.host, port=self.port)

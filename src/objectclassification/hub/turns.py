@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 TURN_S = 0.0005
 """Of each turn of the loop, for all of them together."""
+SHARE = 0.25
+"""Of the loop's time, for all of them together while somebody waits for a snap, whose way through
+the hub is some twenty turns of the loop."""
 
 
 class Reader(Protocol):
@@ -18,9 +22,14 @@ class Reader(Protocol):
 
 
 class Turns:
-    """A queue of readers; the loop does all its other work in between."""
+    """A queue of readers; the loop does all its other work in between.
 
-    def __init__(self) -> None:
+    Args:
+        is_awaited: whether somebody waits for a snap now.
+    """
+
+    def __init__(self, is_awaited: Callable[[], bool]) -> None:
+        self._is_awaited = is_awaited
         self._waiting: deque[Reader] = deque()
         self._is_called = False
 
@@ -37,11 +46,15 @@ class Turns:
 
     def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + TURN_S
+        began = loop.time()
         for _ in range(len(self._waiting)):
             self._waiting.popleft().work_on()
-            if loop.time() >= until:
+            if loop.time() >= began + TURN_S:
                 break
         self._is_called = bool(self._waiting)
-        if self._waiting:
+        if not self._waiting:
+            return
+        if self._is_awaited():
+            loop.call_later((loop.time() - began) * (1 / SHARE - 1), self._run)
+        else:
             loop.call_soon(self._run)
