@@ -33,6 +33,8 @@ METADATA_KEY: Final = "objectclassification"
 
 SHIPPED_MODEL: Final = Path(__file__).parent / "models" / "efficientnet-lite0-int8.onnx"
 
+_NO_EMBEDDING: Final = np.empty(0, np.float16)
+
 Picture = Path | bytes | Image.Image | NDArray[np.uint8]
 """A file, a file's bytes, a Pillow image, or RGB uint8 ``[height, width, 3]``."""
 
@@ -65,6 +67,8 @@ class Classifier:
             raise ModelError(f"the model {path} cannot be read: {exc.strerror}") from exc
         self.model_sha256 = hashlib.sha256(content).hexdigest()
         self._session = _load(content, path, threads)
+        names = {node.name for node in self._session.get_outputs()}
+        self._outputs = [name for name in ("logits", "embedding") if name in names]
         facts = _facts(self._session, path)
         self.model_id, self.labels = facts.id, facts.labels
         self.short_side = facts.preprocessing.short_side
@@ -117,7 +121,7 @@ class Classifier:
     def _classify(self, image: Image.Image, start: float, top: int) -> Classification:
         pixels = prepare(image, short_side=self.short_side, crop=self._crop)
         decoded = time.perf_counter()
-        logits, embedding = self._session.run(["logits", "embedding"], {"image": pixels[None]})
+        logits, *embedding = self._session.run(self._outputs, {"image": pixels[None]})
         scores = _softmax(logits[0])
         best = np.argsort(-scores, kind="stable")[:top]
         elapsed_ms = {
@@ -126,7 +130,7 @@ class Classifier:
         }
         return Classification(
             predictions=tuple(Prediction(self.labels[i], float(scores[i])) for i in best),
-            embedding=embedding[0].astype(np.float16),
+            embedding=embedding[0][0].astype(np.float16) if embedding else _NO_EMBEDDING,
             model_id=self.model_id,
             model_sha256=self.model_sha256,
             elapsed_ms=elapsed_ms,

@@ -20,7 +20,8 @@ class Classification:
 
     Attributes:
         predictions: the best labels, best first.
-        embedding: float16 ``[1280]``, the activations before the head: what teaching compares.
+        embedding: float16, the activations before the head (1,280 of the shipped model): what
+            teaching compares. Empty if the model has none.
         model_id: the model's name, from its file.
         model_sha256: hex digest of the model's file.
         elapsed_ms: milliseconds of each stage: ``decode`` and ``infer``.
