@@ -1,4 +1,4 @@
-"""Bounds on the JSON objects of a caller's own."""
+"""Bounds on the JSON objects and the names of a caller's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from objectclassification.errors import BadMessage
 
 MAX_CONTEXT_BYTES = 2_048
 MAX_CONTEXT_DEPTH = 8
+MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 _encoder = msgspec.json.Encoder()
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -35,7 +35,7 @@ from objectclassification.errors import (
 from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
 from objectclassification.receipts import Model, Prediction
-from objectclassification.store import jobs
+from objectclassification.store import jobs, models
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database
 
@@ -70,7 +70,7 @@ class Pool(Protocol):
     def size(self) -> int:
         """How many work at the same time."""
 
-    async def classify(self, path: Path, *, thumbnail: bool) -> Outcome:
+    async def classify(self, path: Path, *, thumbnail: bool, model: Path | None) -> Outcome:
         """Classifies one picture; ImageError, ModelError or ChildDied."""
 
 
@@ -193,7 +193,7 @@ class Worker:
             raise NotFound(jobs.LOST)
         for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
             try:
-                return await self._pool.classify(path, thumbnail=not job.has_thumbnail)
+                return await self._with_its_model(job, path)
             except ChildDied as exc:
                 log.warning(
                     "a classifying child died",
@@ -204,6 +204,17 @@ class Worker:
                 if attempt == jobs.MOST_ATTEMPTS:
                     raise
         raise AssertionError("unreachable")
+
+    async def _with_its_model(self, job: jobs.Job, path: Path) -> Outcome:
+        model = self._blobs.path(job.model_key) if job.model_key else None
+        try:
+            return await self._pool.classify(path, thumbnail=not job.has_thumbnail, model=model)
+        except ModelError:
+            # It may have been exchanged and removed since the job was leased.
+            now = await self._database.read(lambda c: models.used_by(c, job.picture_id))
+            if now == job.model_key:
+                raise
+            return await self._with_its_model(replace(job, model_key=now), path)
 
     async def _finish(self, job: jobs.Job, outcome: Outcome, began: float) -> None:
         thumbnail = await self._keep_thumbnail(outcome)

@@ -45,12 +45,9 @@ def network(
         helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["floats"], ["means"], axes=axes, keepdims=0),
         helper.make_node("Gemm", ["means", "weight", "bias"], ["dense"]),
-        helper.make_node(
-            ends if ends != "Gemm" else "Identity",
-            ["dense"],
-            ["scores"],
-            **({"axis": 1} if ends == "Softmax" else {}),
-        ),
+        helper.make_node("Softmax", ["dense"], ["scores"], axis=1)
+        if ends == "Softmax"
+        else helper.make_node("Identity" if ends == "Gemm" else ends, ["dense"], ["scores"]),
     ]
     sizes: list[int | str] = [batch, side, side, 3] if channels_last else [batch, 3, side, side]
     assert dtype is not None

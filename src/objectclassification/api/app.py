@@ -12,7 +12,16 @@ from fastapi_offline import FastAPIOffline
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from objectclassification.api import cameras, health, pictures, problems, schema, snaps, snippets
+from objectclassification.api import (
+    cameras,
+    health,
+    models,
+    pictures,
+    problems,
+    schema,
+    snaps,
+    snippets,
+)
 from objectclassification.api import tokens as token_routes
 from objectclassification.api.access import noted_of
 from objectclassification.api.counts import HttpCounts
@@ -50,10 +59,11 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     app.state.bodies = set()
     app.state.refusals = Refusals()
+    app.state.models = asyncio.Lock()
     app.state.slots = Slots(parts.database)
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
     problems.install(app)
-    for room in (snippets, snaps, pictures, cameras, token_routes, health):
+    for room in (snippets, snaps, pictures, cameras, models, token_routes, health):
         app.include_router(room.router)
     schema.describe(app)
     app.add_middleware(Intake)

@@ -35,6 +35,7 @@ _STATUS: tuple[tuple[type[errors.ObjectClassificationError], int], ...] = (
     (errors.TooManyPixels, 413),
     (errors.NotAnImage, 415),
     (errors.Undecodable, 422),
+    (errors.ModelError, 422),
     (errors.Busy, 503),
     (errors.ServerStopping, 503),
     (CameraSilent, 504),

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from objectclassification import __version__
 from objectclassification.api.cameras import Camera
+from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
 from objectclassification.api.snaps import ReceiptPage
@@ -37,11 +38,18 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("delete", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt of the ended snap"}),
     ("get", "/api/cameras"): (list[Camera], {"200": "The cameras"}),
     ("get", "/api/cameras/{name}/report"): (CameraReport, {"200": "What the camera answered"}),
+    ("get", "/api/models"): (list[ModelShown], {"200": "The models"}),
+    ("put", "/api/models/{model_id}"): (
+        ModelShown,
+        {"201": "It is added", "200": "It was there already"},
+    ),
+    ("post", "/api/models/{model_id}/use"): (list[ModelShown], {"200": "The models"}),
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
 }
 _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,
+    ("post", "/api/models/{model_id}/use"): UseWanted,
     ("post", "/api/tokens"): TokenWanted,
 }
 # What each status of a problem means; which of them a call may answer follows from its shape.
@@ -51,7 +59,7 @@ _PROBLEMS = {
     "403": "The token may not",
     "404": "There is no such thing",
     "408": "The body did not come in time",
-    "409": "Not as things are: the id belongs to another snap, or the camera is offline",
+    "409": "Not as things are: an id or a name is another's, a camera is offline, a model is used",
     "413": "Too large: bytes or pixels",
     "415": "Not an image type that is taken",
     "422": "It was read, and cannot be used",
@@ -61,6 +69,7 @@ _PROBLEMS = {
 }
 _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
+_MODEL = "/api/models/{model_id}"
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -107,6 +116,8 @@ def _complete(document: dict[str, Any]) -> None:
                 operation["security"] = [{"token": []}]
     holder["schemas"].pop("HTTPValidationError", None)
     holder["schemas"].pop("ValidationError", None)
+    onnx_file = {"application/octet-stream": {"schema": _IMAGE["schema"]}}
+    document["paths"][_MODEL]["put"]["requestBody"] = {"required": True, "content": onnx_file}
     document["paths"]["/snippets/{number}"]["put"]["requestBody"] = {
         "required": True,
         "content": dict.fromkeys(_IMAGE_TYPES, _IMAGE)
@@ -138,9 +149,9 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
         "403": path not in _OPEN,
         "404": "{" in path or (method, path) == _SNAP,
         "408": takes_body,
-        "409": (method, path) in (_SNAP, _REPORT),
+        "409": (method, path) in (_SNAP, _REPORT, ("put", _MODEL), ("delete", _MODEL)),
         "413": takes_body,
-        "415": method == "put",
+        "415": method == "put" and path != _MODEL,
         "422": takes_body or has_parameters,
         "504": (method, path) == _REPORT,
         "507": method != "get",

@@ -39,7 +39,7 @@ from objectclassification.errors import (
 )
 
 if TYPE_CHECKING:
-    from objectclassification.classification.classifier import Classifier
+    from objectclassification.classification.loaded import Loaded
 
 NICENESS: Final = 10
 """Below the server, whose answers somebody waits for."""
@@ -76,21 +76,21 @@ def _serve(jobs: BinaryIO, answers: int) -> None:
         return
     try:
         # Imported late: a missing extra is an answer, not a traceback.
-        from objectclassification.classification.classifier import Classifier
+        from objectclassification.classification.loaded import Loaded
 
-        classifier = Classifier(Path(setup.model) if setup.model else None)
+        models = Loaded(Path(setup.model) if setup.model else None)
     except (MissingExtra, ModelError) as exc:
         _write(answers, Failed.of(exc))
         return
-    _write(answers, Ready(classifier.model_id, classifier.model_sha256))
+    _write(answers, Ready(models.own.model_id, models.own.model_sha256))
     while (job := _read(jobs, Job)) is not None:
-        _write(answers, _answer(classifier, job, setup))
+        _write(answers, _answer(models, job, setup))
 
 
-def _answer(classifier: Classifier, job: Job, setup: Setup) -> Done | Failed:
+def _answer(models: Loaded, job: Job, setup: Setup) -> Done | Failed:
     try:
-        return _classify(classifier, job, setup)
-    except ImageError as exc:
+        return _classify(models, job, setup)
+    except (ImageError, ModelError) as exc:
         return Failed.of(exc)
     except OSError as exc:
         return Failed.of(NotFound(f"the picture's file cannot be read: {exc.strerror}"))
@@ -98,9 +98,10 @@ def _answer(classifier: Classifier, job: Job, setup: Setup) -> Done | Failed:
         return Failed.of(Undecodable("decoding it takes more memory than allowed"))
 
 
-def _classify(classifier: Classifier, job: Job, setup: Setup) -> Done:
+def _classify(models: Loaded, job: Job, setup: Setup) -> Done:
     from objectclassification.classification import images
 
+    classifier = models.get(job.model)
     start = time.perf_counter()
     image, info = images.decode(
         Path(job.path),
@@ -120,6 +121,8 @@ def _classify(classifier: Classifier, job: Job, setup: Setup) -> Done:
     return Done(
         predictions=found.predictions,
         embedding=found.embedding.astype("<f2").tobytes(),
+        model_id=found.model_id,
+        model_sha256=found.model_sha256,
         media_type=info.media_type,
         width=info.width,
         height=info.height,

@@ -35,10 +35,11 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One picture to classify."""
+    """One picture to classify. ``model``: the file, or None for that of the setup."""
 
     path: str
     thumbnail: bool
+    model: str | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -53,6 +54,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
     predictions: tuple[Prediction, ...]
     embedding: bytes
+    model_id: str
+    model_sha256: str
     media_type: str
     width: int
     height: int

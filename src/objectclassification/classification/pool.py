@@ -110,14 +110,18 @@ class ClassifierPool:
         finally:
             self._idle.put_nowait(child)
 
-    async def classify(self, path: Path, *, thumbnail: bool = False) -> Outcome:
+    async def classify(
+        self, path: Path, *, thumbnail: bool = False, model: Path | None = None
+    ) -> Outcome:
         """Classify the picture in a file; waits for a child that is free.
 
         Args:
             path: the picture.
             thumbnail: also make a thumbnail, out of the same decoding.
+            model: an ONNX file to use instead of the pool's own.
 
         Raises:
+            ModelError: that model cannot be used.
             NotAnImage, Undecodable, TooManyPixels: the picture is bad, whoever tries it.
             NotFound: the file cannot be read.
             ChildDied: the child died or took longer than ``timeout_s``, or the pool was closed;
@@ -129,7 +133,7 @@ class ClassifierPool:
                 self._give_up(child)
                 child = None
                 child = await self._start_child()
-            job = Job(str(path), thumbnail)
+            job = Job(str(path), thumbnail, str(model) if model else None)
             answer = await child.ask(job, self._timeout_s)
         except BaseException:
             # Also when cancelled: a late answer must not be taken for that of the next picture.
@@ -139,7 +143,7 @@ class ClassifierPool:
         finally:
             self._idle.put_nowait(child)
         if isinstance(answer, Done):
-            return _outcome(answer, child.model)
+            return _outcome(answer)
         raise _error(answer)
 
     async def close(self) -> None:
@@ -259,12 +263,12 @@ def _error(answer: Answer) -> ObjectClassificationError:
     return ChildDied(f"it answered {type(answer).__name__} at the wrong time")
 
 
-def _outcome(done: Done, model: Ready) -> Outcome:
+def _outcome(done: Done) -> Outcome:
     return Outcome(
         predictions=done.predictions,
         embedding=done.embedding,
-        model_id=model.model_id,
-        model_sha256=model.model_sha256,
+        model_id=done.model_id,
+        model_sha256=done.model_sha256,
         media_type=done.media_type,
         width=done.width,
         height=done.height,

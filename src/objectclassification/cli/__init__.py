@@ -26,6 +26,7 @@ _MODULES = (
     "devices",
     "wait",
     "classify",
+    "models",
     "service",
     "doctor",
     "backup",

@@ -67,14 +67,24 @@ class Http:
         """
         return self._call("GET", path).content
 
-    def _call(self, method: str, path: str, json: Any = None) -> requests.Response:
+    def send(self, method: str, path: str, content: bytes) -> Any:
+        """Sends bytes, and returns the answer's JSON.
+
+        Raises:
+            As :meth:`json`.
+        """
+        return self._call(method, path, data=content).json()
+
+    def _call(
+        self, method: str, path: str, json: Any = None, data: bytes | None = None
+    ) -> requests.Response:
         try:
             try:
-                response = self._call_once(method, path, json)
+                response = self._call_once(method, path, json, data)
             except requests.exceptions.SSLError:
                 self._trust.settle()
                 self._believe()
-                response = self._call_once(method, path, json)
+                response = self._call_once(method, path, json, data)
         except requests.RequestException as exc:
             if self._trust.is_elsewhere():
                 detail = f"{self._url} speaks TLS: its address is https://…"
@@ -88,11 +98,14 @@ class Http:
             raise _error(response)
         return response
 
-    def _call_once(self, method: str, path: str, json: Any) -> requests.Response:
+    def _call_once(
+        self, method: str, path: str, json: Any, data: bytes | None
+    ) -> requests.Response:
         return self._session.request(
             method,
             self._url + path,
             json=json,
+            data=data,
             timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
             # A redirect could carry the token to another host.
             allow_redirects=False,

@@ -125,6 +125,12 @@ def files(data: Path) -> Check:
         return Check("files", "fail", exc.detail, "look at the disk, or restore a backup")
     todo = "stop the server and run `objectclassification doctor --repair`"
     orphans = f"{_count(found.orphans, 'file')} without a picture ({_megabytes(found.orphans)})"
+    if found.models:
+        lost = f"{_count(found.models, 'model')} without a file: {', '.join(found.models)}"
+        again = (
+            "have its cameras use another: `objectclassification models use`; then remove and add"
+        )
+        return Check("files", "fail", lost, again)
     if found.lost:
         return Check(
             "files", "fail", f"{_count(found.lost, 'picture')} without a file; {orphans}", todo

@@ -29,7 +29,7 @@ from objectclassification.config import write_secret
 from objectclassification.config.tls import AUTHORITY_FILE
 from objectclassification.errors import Conflict, DataFolderUnusable, StoreError
 from objectclassification.receipts import rfc3339
-from objectclassification.store import folder, retention
+from objectclassification.store import folder, models, retention
 from objectclassification.store.blobs import place, sync_folder
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions, snippets
@@ -124,7 +124,8 @@ def _target(to: Path, data: Path, copy: Path) -> Iterator[Target]:
 def stored_blobs(connection: Connection) -> dict[str, int]:
     """Every blob that a database refers to, with its bytes."""
     query = select(renditions.c.id, renditions.c.size_bytes)
-    return {row.id: row.size_bytes for row in connection.execute(query)}
+    pictures_blobs = {row.id: row.size_bytes for row in connection.execute(query)}
+    return {**pictures_blobs, **models.blobs(connection)}
 
 
 def _bring(data: Path, copy: Path, target: Target, progress: Progress) -> Backup:
@@ -167,13 +168,15 @@ def _still_stored(data: Path, keys: set[str]) -> set[str]:
             some = ordered[start : start + MOST_AT_ONCE]
             query = select(renditions.c.id).where(renditions.c.id.in_(some))
             found.update(connection.execute(query).scalars())
+        found |= keys & models.blobs(connection).keys()
     return found
 
 
 def _leave_out(copy: Path, keys: set[str]) -> None:
-    """Takes pictures out of the copy that were deleted while their blobs were being brought."""
+    """Takes out of the copy what was deleted while its blobs were being brought."""
     ordered = sorted(keys)
     with editing(copy) as connection:
+        models.leave_out(connection, keys & models.blobs(connection).keys())
         for start in range(0, len(ordered), MOST_AT_ONCE):
             some = ordered[start : start + MOST_AT_ONCE]
             query = select(renditions.c.picture_id).where(renditions.c.id.in_(some)).distinct()

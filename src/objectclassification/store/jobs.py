@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from sqlalchemy import Connection, bindparam, exists, func, select
 
 from objectclassification.receipts import Model, Prediction, Shot, ShotError, State
-from objectclassification.store import snaps
+from objectclassification.store import models, snaps
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions, renditions
 
@@ -32,6 +33,7 @@ _FOUND = (
         pictures.c.snap_id,
         pictures.c.camera,
         pictures.c.snippet,
+        models.of_picture().label("model"),
     )
     .join(pictures, pictures.c.id == jobs.c.picture_id)
     .order_by(jobs.c.priority, jobs.c.id)
@@ -89,6 +91,7 @@ class Job:
         snap: the snap the picture answers, or None.
         camera: whose picture it is, or None.
         snippet: the slot it was PUT to.
+        model_key: the blob of the model that its camera uses, or None for the shipped one.
     """
 
     id: str
@@ -99,6 +102,7 @@ class Job:
     snap: str | None
     camera: str | None
     snippet: int
+    model_key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +173,10 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
         The job, or None if there is none.
     """
     free = (_WAITS.first(connection, {}), _RAN_OUT.first(connection, {"now": now}))
-    found = min((row for row in free if row is not None), default=None)
+    found = min((row for row in free if row is not None), key=itemgetter(0, 1), default=None)
     if found is None:
         return None
-    _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet = found
+    _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet, model = found
     _LEASE.run(
         connection, {"job": job, "by": worker, "until": now + lease_s, "times": attempts + 1}
     )
@@ -185,6 +189,7 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
         snap=snap,
         camera=camera,
         snippet=snippet,
+        model_key=model,
     )
 
 

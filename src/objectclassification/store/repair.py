@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from objectclassification.errors import StoreError
 from objectclassification.messages import failure
 from objectclassification.receipts import Shot
-from objectclassification.store import folder, snaps
+from objectclassification.store import folder, models, snaps
 from objectclassification.store.blobs import is_key, place
 from objectclassification.store.jobs import LOST
 from objectclassification.store.tables import jobs, pictures, renditions
@@ -52,11 +52,13 @@ class Findings:
         orphans: files that no row refers to, with their bytes.
         lost: renditions without their file that are not noted yet.
         noted: pictures whose file is known to be gone.
+        models: names of models without their file; only adding them again helps.
     """
 
     orphans: dict[Path, int]
     lost: tuple[LostBlob, ...]
     noted: int
+    models: tuple[str, ...]
 
 
 def inspect(data: Path) -> Findings:
@@ -70,6 +72,7 @@ def inspect(data: Path) -> Findings:
         files = dict(_files(blobs))
         with reading(data / folder.DATABASE) as connection:
             rows = _rows(connection)
+            of_models = {model.sha256: model.id for model in models.every(connection)}
         missing = {key for key in rows if key not in files and not place(blobs, key).exists()}
         with reading(data / folder.DATABASE) as connection:  # retention may have deleted them
             still = _rows(connection)
@@ -78,7 +81,10 @@ def inspect(data: Path) -> Findings:
         orphans = {
             place(blobs, key): about.st_size
             for key, about in files.items()
-            if key not in rows and about.st_mtime < oldest_at and place(blobs, key).exists()
+            if key not in rows
+            and key not in of_models
+            and about.st_mtime < oldest_at
+            and place(blobs, key).exists()
         }
     except OSError as exc:
         raise StoreError(f"{blobs} cannot be read: {exc.strerror}") from exc
@@ -86,6 +92,7 @@ def inspect(data: Path) -> Findings:
         orphans=orphans,
         lost=tuple(blob for blob in lost if not blob.is_noted),
         noted=sum(blob.is_noted for blob in lost),
+        models=tuple(name for key, name in of_models.items() if not place(blobs, key).exists()),
     )
 
 

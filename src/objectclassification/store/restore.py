@@ -18,7 +18,7 @@ from typing import IO, Final
 from sqlalchemy import select
 
 from objectclassification.errors import Conflict, NotFound, StoreError
-from objectclassification.store import folder
+from objectclassification.store import folder, models
 from objectclassification.store.backup import MANIFEST, PARTIAL, SECRETS, Progress, check_room
 from objectclassification.store.blobs import is_key, place
 from objectclassification.store.schema import check_not_newer
@@ -80,6 +80,7 @@ def _restore(backup: Path, data: Path, progress: Progress) -> Restored:
     with reading(database) as connection:
         check_not_newer(connection)
         wanted = dict(connection.execute(select(renditions.c.id, renditions.c.sha256)).all())
+        wanted |= {key: key for key in models.blobs(connection)}
         number = len(connection.execute(select(pictures.c.id)).all())
     if problems := faults(database):
         raise StoreError(f"the backup's database is damaged: {problems[0]}")

@@ -177,6 +177,25 @@ embeddings = Table(
     Column("vector", LargeBinary, nullable=False),
 )
 
+# Models that were added; their files are blobs, each under its hash.
+models = Table(
+    "models",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("size_bytes", Integer, nullable=False),
+    Column("added_at", Float, nullable=False),
+)
+
+model_uses = Table(
+    "model_uses",
+    metadata,
+    # Empty: every camera that has no row of its own.
+    Column("camera", String(64), primary_key=True),
+    # None: the shipped one, or the one of the settings.
+    Column("model_id", ForeignKey("models.id")),
+)
+
 tokens = Table(
     "tokens",
     metadata,

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from objectclassification.bounds import MODEL_NAME_PATTERN
 from objectclassification.errors import ModelError
 
 MOST_LABELS: Final = 100_000
@@ -16,7 +17,7 @@ MOST_LABELS_BYTES: Final = 8 * 2**20
 MOST_CARD_BYTES: Final = 2**20
 
 Label = Annotated[str, Meta(min_length=1, max_length=256)]
-Name = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
+Name = Annotated[str, Meta(pattern=MODEL_NAME_PATTERN)]
 Channels = tuple[float, float, float]
 
 

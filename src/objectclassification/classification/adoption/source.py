@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from objectclassification.classification.adoption.card import Card
+from objectclassification.classification.trial import MOST_BYTES
 from objectclassification.errors import MissingExtra, ModelError
 
 try:
@@ -18,8 +19,6 @@ try:
 except ImportError as exc:
     raise MissingExtra("reading other people's models", "models") from exc
 
-MOST_BYTES: Final = 512 * 2**20
-"""Of a model with all its numbers: a child process has 2 GiB, and a runtime needs it twice."""
 DOMAINS: Final = frozenset({"", "ai.onnx", "com.microsoft"})
 """Operators of ONNX itself, and those that ONNX Runtime brings for quantised and fused networks."""
 _ENDS_IN: Final = {"Softmax": True, "LogSoftmax": False}

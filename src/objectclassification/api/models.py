@@ -1,0 +1,197 @@
+"""``/api/models``: models beside the shipped one, and which camera uses which."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Path, Request
+from msgspec import Meta
+from starlette.responses import Response
+from uuid_utils import uuid7
+
+from objectclassification.api.access import Admin, Reader, Used, answer, body_of, json_body
+from objectclassification.bounds import MODEL_NAME_PATTERN
+from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.trial import MOST_BYTES, try_model
+from objectclassification.errors import (
+    BadMessage,
+    Busy,
+    Conflict,
+    DiskFull,
+    ModelError,
+    StoreError,
+    TooLarge,
+)
+from objectclassification.messages import Name
+from objectclassification.receipts import rfc3339
+from objectclassification.store import models
+from objectclassification.store.blobs import NO_SPACE, Incoming
+
+PIECE_BYTES = 2**20
+"""What is written in one hop to a thread."""
+
+ModelName = Annotated[str, Path(pattern=MODEL_NAME_PATTERN)]
+
+router = APIRouter(prefix="/api/models", tags=["models"])
+log = structlog.get_logger(__name__)
+
+
+class ModelShown(msgspec.Struct, frozen=True):
+    """A model that was added.
+
+    Attributes:
+        id: its name.
+        sha256: of its file, hexadecimal; it is with every prediction.
+        size_bytes: of its file.
+        added_at: RFC 3339, UTC.
+        cameras: that use it by name.
+        by_every_other: whether every camera without a model of its own uses it.
+    """
+
+    id: str
+    sha256: str
+    size_bytes: int
+    added_at: str
+    cameras: tuple[str, ...]
+    by_every_other: bool
+
+
+class UseWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which cameras use a model; none named is every camera without a model of its own."""
+
+    cameras: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
+
+
+@router.get("", summary="The models that were added")
+async def every(parts: Used, identity: Reader) -> Response:
+    """Lists them by name; a camera that is in none of them uses the shipped one."""
+    return answer([_shown(model) for model in await parts.database.read(models.every)])
+
+
+@router.put("/{model_id}", summary="Add a model")
+async def add(model_id: ModelName, request: Request, parts: Used, identity: Admin) -> Response:
+    """Takes an ONNX file in the form that `objectclassification models add` gives it, and tries it
+    on a picture first; one that fails changes nothing. The same name and bytes again are fine.
+    """
+    async with _alone(request):
+        try:
+            key, size, outcome = await _take(request, parts, model_id)
+        except OSError as exc:
+            if exc.errno in NO_SPACE:
+                raise DiskFull from exc
+            raise StoreError(f"the model cannot be written: {exc.strerror}") from exc
+        try:
+            is_new = await parts.database.write(
+                lambda c: models.add(c, model_id, key, size, at=time.time())
+            )
+        except Conflict:
+            if key not in await parts.database.read(models.blobs):
+                parts.blobs.delete(key)
+            raise
+    log.info("a model was added", model=model_id, sha256=key, child_ms=outcome.elapsed_ms)
+    return answer(await _find(parts, model_id), 201 if is_new else 200)
+
+
+@router.post("/{model_id}/use", summary="Have cameras use a model")
+async def use(model_id: ModelName, request: Request, parts: Used, identity: Admin) -> Response:
+    """From their next picture on; pictures that wait are classified by it, too. The name `shipped`
+    is the model that comes with the server."""
+    wanted = _read(await json_body(request))
+    await parts.database.write(lambda c: models.use(c, model_id, wanted.cameras))
+    log.info("a model is used", model=model_id, cameras=wanted.cameras or "every other")
+    return answer([_shown(model) for model in await parts.database.read(models.every)])
+
+
+@router.delete("/{model_id}", summary="Remove a model that no camera uses")
+async def remove(model_id: ModelName, request: Request, parts: Used, identity: Admin) -> Response:
+    """Its predictions stay, with its name and hash."""
+    async with _alone(request):
+        key = await parts.database.write(lambda c: models.remove(c, model_id))
+        await asyncio.to_thread(parts.blobs.delete, key)
+    log.info("a model was removed", model=model_id, sha256=key)
+    return Response(status_code=204)
+
+
+@asynccontextmanager
+async def _alone(request: Request) -> AsyncIterator[None]:
+    """One at a time: each is tried in a child of its own."""
+    lock: asyncio.Lock = request.app.state.models
+    if lock.locked():
+        raise Busy("another model is being added or removed")
+    async with lock:
+        yield
+
+
+async def _take(request: Request, parts: Used, model_id: str) -> tuple[str, int, Outcome]:
+    """Brings the body to the disk and tries it; returns its blob's key and its size."""
+    length = request.headers.get("content-length", "")
+    wanted = int(length) if length.isdecimal() else 0
+    _check_size(wanted)
+    parts.blobs.check_room(wanted)
+    incoming = parts.blobs.create(str(uuid7()))
+    try:
+        await _receive(request, incoming)
+        if not await asyncio.to_thread(_may_be_onnx, incoming):
+            raise ModelError("this is not a model: an ONNX file was expected")
+        outcome = await try_model(incoming.path, timeout_s=parts.settings.classify_timeout_s)
+        if outcome.model_id != model_id:
+            raise ModelError(f"the file says that it is called {outcome.model_id!r}: use that name")
+        key = incoming.sha256
+        await asyncio.to_thread(parts.blobs.keep, incoming, key)
+        return key, incoming.size, outcome
+    finally:
+        incoming.discard()
+
+
+async def _receive(request: Request, incoming: Incoming) -> None:
+    piece, size = bytearray(), 0
+    async for chunk in body_of(request):
+        size += len(chunk)
+        _check_size(size)
+        piece += chunk
+        if len(piece) >= PIECE_BYTES:
+            await asyncio.to_thread(incoming.write, bytes(piece))
+            piece.clear()
+    await asyncio.to_thread(incoming.write, bytes(piece))
+    await asyncio.to_thread(incoming.flush)
+
+
+def _may_be_onnx(incoming: Incoming) -> bool:
+    """Whether it begins as ONNX's protobuf does, with its version: noise costs no child."""
+    with incoming.path.open("rb") as stream:
+        return stream.read(1) == b"\x08"
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_BYTES:
+        limit = MOST_BYTES // 2**20
+        raise TooLarge(f"a model has at most {limit} MiB", limit=MOST_BYTES, unit="bytes")
+
+
+def _read(body: bytes) -> UseWanted:
+    try:
+        return msgspec.json.decode(body or b"{}", type=UseWanted)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadMessage(f"not a use of a model: {exc}"[:256]) from exc
+
+
+async def _find(parts: Used, model_id: str) -> Any:
+    found = await parts.database.read(models.every)
+    return next(_shown(model) for model in found if model.id == model_id)
+
+
+def _shown(model: models.StoredModel) -> ModelShown:
+    return ModelShown(
+        id=model.id,
+        sha256=model.sha256,
+        size_bytes=model.size_bytes,
+        added_at=rfc3339(model.added_at),
+        cameras=model.cameras,
+        by_every_other=model.by_every_other,
+    )

@@ -1,0 +1,180 @@
+"""``objectclassification models add|list|use|remove``."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+
+if TYPE_CHECKING:
+    from objectclassification.classification.adoption import Card
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the group of commands."""
+    group = typer.Typer(
+        help="Models beside the shipped one: add, list, use and remove them.", no_args_is_help=True
+    )
+    group.command()(add)
+    group.command("list")(list_)
+    group.command()(use)
+    group.command()(remove)
+    app.add_typer(group, name="models")
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="An ONNX file: an image classifier.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its labels, one a line, in the order of its output."),
+    ] = None,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="What it wants of its pixels: imagenet, tf, unit, raw or caffe."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What to call it, if not as the file is called."),
+    ] = None,
+    side: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Of its square input, where the file leaves it open."),
+    ] = None,
+    short_side: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="A picture's shorter side is scaled to this, 256/224 of its side if not given.",
+        ),
+    ] = None,
+    json: AsJson = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Add a model of your own.
+
+    What the file does not say of itself, a TOML file of the same name beside it may say, and
+    options say it first. It is tried on a picture before it is taken; no camera uses it yet.
+    """
+    from objectclassification.classification.adoption import adopt
+    from objectclassification.classification.adoption.card import Card, read_labels
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    told = Card(
+        id=name,
+        labels=None if labels is None else read_labels(labels),
+        preprocess=preprocess,
+        side=side,
+        short_side=short_side,
+    )
+    card = told.over(_beside(file))
+    content = adopt(file, card)
+    called = card.id or file.stem
+    if not json:
+        typer.echo(f"sending {len(content) / 1e6:.1f} MB, to be tried on a picture …", err=True)
+    with Http(find_connection(server, token_file, ca)) as http:
+        made = http.send("PUT", f"/api/models/{called}", content)
+    if json:
+        print(jsonlib.dumps(made))
+        return
+    print(f"{made['id']} is added, sha256 {made['sha256'][:12]}…")
+    typer.echo(
+        f"Have a camera use it: objectclassification models use {made['id']} --camera NAME",
+        err=True,
+    )
+
+
+def list_(
+    json: AsJson = False, server: Server = None, token_file: TokenFile = None, ca: Ca = None
+) -> None:
+    """List the models that were added, and which camera uses which."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        found = http.json("GET", "/api/models")
+    _show(found, json=json)
+
+
+def use(
+    model: Annotated[str, typer.Argument(help="Its name, or `shipped`.")],
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Which camera; may be given more than once. Without it: every camera that has "
+            "no model of its own.",
+        ),
+    ] = None,
+    json: AsJson = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Have cameras use a model, from their next picture on."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        found = http.json("POST", f"/api/models/{_quoted(model)}/use", {"cameras": camera or []})
+    _show(found, json=json)
+
+
+def remove(
+    model: Annotated[str, typer.Argument(help="Its name, as `models list` shows it.")],
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Remove a model that no camera uses; what it said of pictures stays."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        http.json("DELETE", f"/api/models/{_quoted(model)}")
+
+
+def _beside(file: Path) -> Card:
+    """The card beside a model's file, if there is one."""
+    from objectclassification.classification.adoption import Card, read_card
+
+    card = file.with_suffix(".toml")
+    return read_card(card) if card.exists() else Card()
+
+
+def _show(found: list[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        print(jsonlib.dumps(found))
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table("model", "used by", Column("MB", justify="right"), "added", "sha256")
+    others = "every other camera"
+    if not any(row["by_every_other"] for row in found):
+        table.add_row("shipped", others, "", "", "")
+    for row in found:
+        names = [*row["cameras"], *([others] if row["by_every_other"] else [])]
+        table.add_row(
+            Text(row["id"]),
+            Text(", ".join(names)),
+            f"{row['size_bytes'] / 1e6:.1f}",
+            row["added_at"][:10],
+            row["sha256"][:12],
+        )
+    Console().print(table)
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="")
