@@ -5,7 +5,16 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from benchmarks import decode_classify, hostile, latency, machine, puts, restart, whole_path
+from benchmarks import (
+    decode_classify,
+    hostile,
+    latency,
+    machine,
+    puts,
+    restart,
+    similar,
+    whole_path,
+)
 from benchmarks.page import replace_section
 from benchmarks.table import Row, format_table
 
@@ -14,6 +23,7 @@ def main() -> None:
     """Measures, prints and writes."""
     started = time.monotonic()
     puts.peer_python()  # an installation must not run beside a measurement
+    similar.peer_python()
     restart.large_folder()  # nor 200,000 small files
     busy = [machine.busy_percent()]
     rows: list[Row] = decode_classify.measure()
@@ -22,7 +32,7 @@ def main() -> None:
     busy.append(machine.busy_percent())
     rows += whole_rows + puts.measure()
     busy.append(machine.busy_percent())
-    rows += latency.measure() + restart.measure()
+    rows += latency.measure() + restart.measure() + similar.measure()
     busy.append(machine.busy_percent())
     minutes = (time.monotonic() - started) / 60
     page = "\n".join(

@@ -16,7 +16,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import requests
+from numpy.typing import NDArray
 from sqlalchemy import Table
 
 from benchmarks.environments import BENCH
@@ -31,8 +33,8 @@ PICTURES = 100_000
 PICTURES_AT_ONCE = 5_000
 ROUNDS = 5
 READY_TIMEOUT_S = 120.0
-VECTOR = bytes(2560)
-"""An embedding's size: 1,280 numbers of two bytes."""
+DIMENSIONS = 1280
+"""Of an embedding; each number takes two bytes."""
 MARK = "pictures.txt"
 """Says for which tables the folder was made; it is the last thing that is written."""
 
@@ -40,7 +42,8 @@ MARK = "pictures.txt"
 def large_folder() -> Path:
     """Returns a data folder with many pictures; it is made if it is not there yet."""
     data = BENCH / "restart" / "data"
-    made_for = hashlib.sha256(Path(tables.__file__).read_bytes()).hexdigest()
+    sources = (Path(tables.__file__), Path(__file__))
+    made_for = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
     wanted = f"{PICTURES} {made_for}"
     mark = data / MARK
     if not (mark.exists() and mark.read_text() == wanted):
@@ -115,7 +118,10 @@ def _rows(numbers: range) -> Iterator[tuple[Table, list[dict[str, object]]]]:
     )
     yield (
         tables.embeddings,
-        [{"picture_id": _id(n, 0), "model_sha256": "0" * 64, "vector": VECTOR} for n in numbers],
+        [
+            {"picture_id": _id(n, 0), "model_sha256": "0" * 64, "vector": vector.tobytes()}
+            for n, vector in zip(numbers, _vectors(numbers), strict=True)
+        ],
     )
     asked: dict[str, object] = {"origin": "controller", "server": "s", "token_id": "t", "to": ["*"]}
     asked |= {"targets": ["door"], "until": "classified", "deadline_s": 10.0}
@@ -140,6 +146,13 @@ def _rows(numbers: range) -> Iterator[tuple[Table, list[dict[str, object]]]]:
     )
 
 
+def _vectors(numbers: range) -> NDArray[np.float16]:
+    """Embeddings as a model makes them: none of their numbers is negative, and half are zero."""
+    random = np.random.default_rng(numbers.start)
+    plain = random.standard_normal((len(numbers), DIMENSIONS), np.float32)
+    return np.maximum(plain, 0).astype("<f2")
+
+
 def _id(number: int, kind: int) -> str:
     """An id that sorts by number; blobs' folders are named by its end."""
     return f"019a0000-{kind:04x}-7000-8000-{number:010x}{number % 256:02x}"
@@ -157,7 +170,7 @@ def ready_ms(data: Path, home: Path, *, cold: bool) -> float:
         Milliseconds from its start to the first 200 of ``/readyz``.
     """
     if cold:
-        _forget(data)
+        forget(data)
     port = free_port()
     command = (*OURS, "serve", "--port", str(port), "--data", str(data), "--log-level", "error")
     began = time.monotonic()
@@ -175,7 +188,8 @@ def ready_ms(data: Path, home: Path, *, cold: bool) -> float:
     raise SystemExit(f"a server on {data} was not ready within {READY_TIMEOUT_S:g} s")
 
 
-def _forget(data: Path) -> None:
+def forget(data: Path) -> None:
+    """Has the kernel read a folder's database from the disk the next time."""
     os.sync()
     for file in data.glob(f"{names.DATABASE}*"):
         with file.open("rb") as stream:

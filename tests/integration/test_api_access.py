@@ -101,6 +101,7 @@ TABLE = (
     Call("GET /api/pictures/{picture_id}", READERS, path=picture()),
     Call("GET /api/pictures/{picture_id}/image", READERS, path=picture("/image")),
     Call("GET /api/pictures/{picture_id}/thumbnail", READERS, path=picture("/thumbnail")),
+    Call("GET /api/pictures/{picture_id}/similar", READERS, path=picture("/similar")),
     Call("GET /api/cameras", READERS),
     Call("GET /api/cameras/{name}/report", SNAPPERS, 404, lambda s: "/api/cameras/none/report"),
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),

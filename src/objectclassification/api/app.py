@@ -19,6 +19,7 @@ from objectclassification.api import (
     pictures,
     problems,
     schema,
+    similar,
     snaps,
     snippets,
 )
@@ -62,8 +63,9 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.models = asyncio.Lock()
     app.state.slots = Slots(parts.database)
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
+    app.state.searches = similar.Searches(parts.database)
     problems.install(app)
-    for room in (snippets, snaps, pictures, cameras, models, token_routes, health):
+    for room in (snippets, snaps, pictures, similar, cameras, models, token_routes, health):
         app.include_router(room.router)
     schema.describe(app)
     app.add_middleware(Intake)

@@ -15,6 +15,7 @@ from objectclassification.api.cameras import Camera
 from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
+from objectclassification.api.similar import Similar
 from objectclassification.api.snaps import ReceiptPage
 from objectclassification.api.snippets import Snippet
 from objectclassification.api.tokens import TokenShown, TokenWanted
@@ -32,6 +33,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/snippets/{number}"): (Snippet, {"200": "The slot"}),
     ("get", "/api/pictures"): (PicturePage, {"200": "A page"}),
     ("get", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture"}),
+    ("get", "/api/pictures/{picture_id}/similar"): (Similar, {"200": "What was found"}),
     ("post", "/api/snaps"): (Receipt, {"202": "It is accepted", "200": "It is done"}),
     ("get", "/api/snaps"): (ReceiptPage, {"200": "A page"}),
     ("get", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt"}),
@@ -59,7 +61,8 @@ _PROBLEMS = {
     "403": "The token may not",
     "404": "There is no such thing",
     "408": "The body did not come in time",
-    "409": "Not as things are: an id or a name is another's, a camera is offline, a model is used",
+    "409": "Not as things are: an id or a name is another's, a camera is offline, a picture is not "
+    "classified, a model is used",
     "413": "Too large: bytes or pixels",
     "415": "Not an image type that is taken",
     "422": "It was read, and cannot be used",
@@ -70,6 +73,7 @@ _PROBLEMS = {
 _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
 _MODEL = "/api/models/{model_id}"
+_SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -149,7 +153,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
         "403": path not in _OPEN,
         "404": "{" in path or (method, path) == _SNAP,
         "408": takes_body,
-        "409": (method, path) in (_SNAP, _REPORT, ("put", _MODEL), ("delete", _MODEL)),
+        "409": (method, path) in (_SNAP, _REPORT, _SIMILAR, ("put", _MODEL), ("delete", _MODEL)),
         "413": takes_body,
         "415": method == "put" and path != _MODEL,
         "422": takes_body or has_parameters,

@@ -27,6 +27,7 @@ _MODULES = (
     "wait",
     "classify",
     "models",
+    "similar",
     "service",
     "doctor",
     "backup",
