@@ -48,6 +48,7 @@ from objectclassification.store.blobs import Blobs
 from objectclassification.store.retention import Policy
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
+from objectclassification.teaching import Teacher
 from objectclassification.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -104,7 +105,17 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
 
         bus = Bus()
         pool = await _pool(settings, stack)
-        worker = Worker(database, blobs, pool, bus, name=server, lease_s=settings.job_lease_s)
+        teacher = Teacher(database, blobs, pool)
+        await teacher.load()
+        worker = Worker(
+            database,
+            blobs,
+            pool,
+            bus,
+            name=server,
+            lease_s=settings.job_lease_s,
+            questions=teacher.questions,
+        )
         bus.subscribe(worker.wake)
         working = await stack.enter_async_context(_in_background(worker))
         runner = await _hub(settings, database, tokens, server, stack)
@@ -137,6 +148,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 tokens=tokens,
                 bus=bus,
                 snaps=runner,
+                teacher=teacher,
                 inspect=runner.inspect,
                 online=partial(_online, runner),
                 counts=counts,
@@ -210,7 +222,7 @@ def _tell(runner: HubRunner, message: Message) -> None:
             picture_id, name = message.picture_id, "classified"
             labels = [[found.label, found.score] for found in message.predictions]
             if snap is not None and camera is not None:
-                runner.classified(snap, camera, message.predictions)
+                runner.classified(snap, camera, message.predictions, message.answers)
         case ClassificationFailed():
             picture_id, name, labels = message.picture_id, "classify_failed", []
             if snap is not None and camera is not None:

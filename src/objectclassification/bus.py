@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from objectclassification.receipts import PictureRef, Prediction
+from objectclassification.receipts import Answer, PictureRef, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,13 @@ class PictureUploaded:
 
 @dataclass(frozen=True, slots=True)
 class PictureClassified:
-    """Predictions are stored, best first."""
+    """Predictions are stored, best first, and what heads answered."""
 
     picture_id: str
     camera: str | None
     snap: str | None
     predictions: tuple[Prediction, ...]
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,11 +173,15 @@ class Housekeeper:
         return await self._database.write(lambda c: old_snaps.delete(c, ids))
 
     async def _page(self, after: str) -> list[Candidate]:
-        return await self._database.read(lambda c: retention.candidates(c, after=after, limit=PAGE))
+        too = not self._policy.keeps_labelled
+        return await self._database.read(
+            lambda c: retention.candidates(c, after=after, limit=PAGE, labelled_too=too)
+        )
 
     async def _delete(self, batch: list[Candidate]) -> list[Candidate]:
         ids = [candidate.id for candidate in batch]
-        deleted = await self._database.write(lambda c: retention.delete(c, ids))
+        too = not self._policy.keeps_labelled
+        deleted = await self._database.write(lambda c: retention.delete(c, ids, labelled_too=too))
         await asyncio.to_thread(self._forget_all, deleted.keys)
         self._count(len(deleted.ids), deleted.bytes)
         return [candidate for candidate in batch if candidate.id in deleted.ids]

@@ -55,6 +55,32 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
     box: tuple[float, float, float, float] | None = None
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What a head that was taught says of a picture.
+
+    Attributes:
+        head: the question.
+        version: which of its versions said so.
+        class_: the answer (``class`` in JSON); None when it abstains.
+        score: of the best class, 0 to 1.
+        margin: the best score less the second.
+        scores: of each class, best first.
+        abstains: why there is no answer: ``close`` (the margin is too small) or ``stale`` (it was
+            taught on another model than this server has now).
+    """
+
+    head: str
+    version: int
+    class_: str | None = msgspec.field(name="class")
+    score: float
+    margin: float
+    scores: dict[str, float]
+    abstains: Literal["close", "stale"] | None = None
+
+
+Answers = tuple[Answer, ...]
+
+
 class ShotError(msgspec.Struct, frozen=True):
     """Why a shot failed: one of :data:`FAILURES` and a line for a person."""
 
@@ -98,6 +124,7 @@ class Shot(msgspec.Struct, frozen=True):
         picture: set from ``uploaded`` on.
         predictions: best first; set from ``classified`` on.
         error: set when the state is ``failed``.
+        answers: of the heads that look at this camera's pictures, from ``classified`` on.
     """
 
     camera: str
@@ -109,6 +136,7 @@ class Shot(msgspec.Struct, frozen=True):
     picture: PictureRef | None = None
     predictions: tuple[Prediction, ...] = ()
     error: ShotError | None = None
+    answers: tuple[Answer, ...] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -213,6 +241,8 @@ class Picture(msgspec.Struct, frozen=True):
         predictions: best first.
         model: what made the predictions.
         error: why it could not be classified.
+        answers: of the heads that were switched on then.
+        labels: what operators said of it, by head; ``""`` for what just is on it.
     """
 
     id: str
@@ -228,6 +258,8 @@ class Picture(msgspec.Struct, frozen=True):
     predictions: tuple[Prediction, ...] = ()
     model: Model | None = None
     error: str | None = None
+    answers: tuple[Answer, ...] = ()
+    labels: dict[str, str] = {}
 
     def ref(self) -> PictureRef:
         """What a shot says of it: the full rendition, or whichever there is."""

@@ -16,7 +16,7 @@ from objectclassification.errors import Conflict, StoreError
 from objectclassification.hub.effects import Ended, LeftOpen, NewSnap
 from objectclassification.messages import CameraOffer, CameraPlace, Event, failure
 from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, rfc3339, tally
-from objectclassification.store import snaps, snippets
+from objectclassification.store import heads, snaps, snippets
 from objectclassification.store.writer import Database
 
 RETRY_S = 1.0
@@ -83,6 +83,7 @@ class DatabaseRecorder:
             if late is not None:  # an end that was told already
                 late(connection)
             if snaps.add(connection, new):
+                heads.check_ask(connection, snap.options, snap.cameras)
                 # A camera's own picture may have come before its snap: merging keeps it. Nobody
                 # else's answers what was not asked yet.
                 if snap.origin == "controller":

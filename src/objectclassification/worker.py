@@ -23,6 +23,7 @@ from objectclassification.bus import (
     PictureUploaded,
 )
 from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.questions import Questions, no_questions
 from objectclassification.errors import (
     ChildDied,
     DiskFull,
@@ -32,6 +33,7 @@ from objectclassification.errors import (
     ObjectClassificationError,
     StoreError,
 )
+from objectclassification.heads import Crop
 from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
 from objectclassification.receipts import Model, Prediction
@@ -70,7 +72,9 @@ class Pool(Protocol):
     def size(self) -> int:
         """How many work at the same time."""
 
-    async def classify(self, path: Path, *, thumbnail: bool, model: Path | None) -> Outcome:
+    async def classify(
+        self, path: Path, *, thumbnail: bool, model: Path | None, crops: tuple[Crop, ...]
+    ) -> Outcome:
         """Classifies one picture; ImageError, ModelError or ChildDied."""
 
 
@@ -111,6 +115,7 @@ class Worker:
         bus: to say what came of it.
         name: of this worker, in leases; the same after a restart.
         lease_s: after this another worker may take a job over.
+        questions: what is asked of a camera's pictures.
 
     Attributes:
         counts: of what was done so far.
@@ -125,6 +130,7 @@ class Worker:
         *,
         name: str,
         lease_s: float,
+        questions: Callable[[str | None], Questions] = no_questions,
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -132,6 +138,7 @@ class Worker:
         self._bus = bus
         self._name = name
         self._lease_s = lease_s
+        self._questions = questions
         self._work = asyncio.Event()
         self.counts = WorkCounts()
 
@@ -175,17 +182,18 @@ class Worker:
 
     async def _do(self, job: jobs.Job) -> None:
         began = time.monotonic()
+        asked = self._questions(job.camera)
         try:
-            outcome = await self._classify(job)
+            outcome = await self._classify(job, asked)
         except asyncio.CancelledError:
             await self._database.write(lambda c: jobs.put_back(c, job, self._name))
             raise
         except (ImageError, ModelError, NotFound, ChildDied) as exc:
             await self._give_up(job, exc)
         else:
-            await self._finish(job, outcome, began)
+            await self._finish(job, outcome, asked, began)
 
-    async def _classify(self, job: jobs.Job) -> Outcome:
+    async def _classify(self, job: jobs.Job, asked: Questions) -> Outcome:
         if job.attempts > MOST_LEASES:
             raise ChildDied("the server was killed each time it tried this picture")
         path = self._blobs.path(job.blob_key)
@@ -193,7 +201,7 @@ class Worker:
             raise NotFound(jobs.LOST)
         for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
             try:
-                return await self._with_its_model(job, path)
+                return await self._with_its_model(job, path, asked)
             except ChildDied as exc:
                 log.warning(
                     "a classifying child died",
@@ -205,24 +213,30 @@ class Worker:
                     raise
         raise AssertionError("unreachable")
 
-    async def _with_its_model(self, job: jobs.Job, path: Path) -> Outcome:
+    async def _with_its_model(self, job: jobs.Job, path: Path, asked: Questions) -> Outcome:
         model = self._blobs.path(job.model_key) if job.model_key else None
         try:
-            return await self._pool.classify(path, thumbnail=not job.has_thumbnail, model=model)
+            return await self._pool.classify(
+                path, thumbnail=not job.has_thumbnail, model=model, crops=asked.crops
+            )
         except ModelError:
             # It may have been exchanged and removed since the job was leased.
             now = await self._database.read(lambda c: models.used_by(c, job.picture_id))
             if now == job.model_key:
                 raise
-            return await self._with_its_model(replace(job, model_key=now), path)
+            return await self._with_its_model(replace(job, model_key=now), path, asked)
 
-    async def _finish(self, job: jobs.Job, outcome: Outcome, began: float) -> None:
+    async def _finish(
+        self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float
+    ) -> None:
         thumbnail = await self._keep_thumbnail(outcome)
         result = jobs.Result(
             predictions=outcome.predictions,
             model=Model(outcome.model_id, outcome.model_sha256),
             embedding=outcome.embedding,
             thumbnail=thumbnail,
+            answers=asked.answers(outcome),
+            crops=tuple(zip(asked.crops, outcome.crops, strict=True)),
         )
         done = await self._write(lambda c: jobs.finish(c, job, self._name, result))
         if thumbnail is not None and not done.with_thumbnail:
@@ -242,7 +256,8 @@ class Worker:
             child_ms=outcome.elapsed_ms,
         )
         found: tuple[Prediction, ...] = tuple(result.predictions)
-        self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
+        answers = tuple(result.answers)
+        self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found, answers))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         """Writes what came of a job, once the disk has room for it: that is less work than anew.

@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from objectclassification import __version__
 from tests.serving import Served, photo
 
-METHODS = {"get", "put", "post", "delete"}
+METHODS = {"get", "put", "post", "patch", "delete"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def references(value: Any) -> list[str]:
 def test_it_says_what_it_is(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == __version__
-    assert len(operations(document)) == 25
+    assert len(operations(document)) == 34
     assert {method for method, _, _ in operations(document)} == METHODS
 
 

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,14 +39,15 @@ def test_an_older_versions_data_folder_opens(made: Path, tmp_path: Path) -> None
         refused = server.call("GET", "/api/pictures", token=expected["revoked_token"])
         assert refused.status_code == 401
         for id_, receipt in expected["snaps"].items():
-            assert server.call("GET", f"/api/snaps/{id_}", token=token).json() == receipt
+            found = server.call("GET", f"/api/snaps/{id_}", token=token).json()
+            assert as_then(found, receipt) == receipt
         server.settle()  # the job that a killed server left behind is done
         for id_, before in expected["pictures"].items():
             picture = server.call("GET", f"/api/pictures/{id_}", token=token).json()
             if before is unclassified:
                 assert (picture["state"], bool(picture["predictions"])) == ("classified", True)
             else:
-                assert picture == before
+                assert as_then(picture, before) == before
             for rendition in before["renditions"].values():
                 image = server.call("GET", rendition["url"], token=token)
                 assert hashlib.sha256(image.content).hexdigest() == rendition["sha256"]
@@ -64,8 +66,17 @@ def test_an_older_versions_data_folder_opens(made: Path, tmp_path: Path) -> None
             assert door.places["door"].snippet == 1
             door.answer()
         server.settle()
-    found = repair.inspect(data)
-    assert (found.orphans, found.lost, found.noted) == ({}, (), 0)
+    state = repair.inspect(data)
+    assert (state.orphans, state.lost, state.noted) == ({}, (), 0)
+
+
+def as_then(found: Any, before: Any) -> Any:
+    """What is answered now without the fields that nobody had then."""
+    if isinstance(before, dict) and isinstance(found, dict):
+        return {key: as_then(found[key], before[key]) for key in found if key in before}
+    if isinstance(before, list) and isinstance(found, list) and len(found) == len(before):
+        return [as_then(one, other) for one, other in zip(found, before, strict=True)]
+    return found
 
 
 @pytest.mark.parametrize("made", VERSIONS, ids=lambda path: path.name)

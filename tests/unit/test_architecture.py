@@ -18,10 +18,12 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "histogram", "masking", "systemd"}),
-    frozenset({"config", "bounds", "condition", "messages", "receipts"}),
+    frozenset({"config", "bounds", "condition", "messages", "receipts", "heads"}),
     frozenset({"auth", "trust"}),
     frozenset({"hub", "capture", "classification", "store", "bus", "certificates"}),
-    frozenset({"client", "api", "worker", "recorder", "web", "housekeeping", "readiness"}),
+    frozenset(
+        {"client", "api", "worker", "recorder", "web", "housekeeping", "readiness", "teaching"}
+    ),
     frozenset({"metrics"}),
     frozenset({"bootstrap", "diagnosis"}),
     frozenset({"cli"}),
@@ -32,6 +34,7 @@ BESIDE = {
     ("messages", "receipts"): "the shapes that messages carry",
     ("messages", "condition"): "the shapes that messages carry",
     ("messages", "bounds"): "how large these may be",
+    ("heads", "messages"): "what a name looks like",
     ("condition", "receipts"): "what freshness is called",
     ("web", "api"): "the page shows what the API answers, to whom the API lets in",
 }
@@ -39,6 +42,7 @@ BESIDE = {
 
 READS_THE_ENVIRONMENT = {
     "capture/address.py": "passwords of sources, by the names that their addresses give",
+    "classification/head.py": "OpenBLAS is told through it to start no threads, before numpy loads",
     "classification/classifier.py": "ONNX Runtime is told through it to send nothing to its maker",
     "capture/opencv.py": "OpenCV itself is told through it, before it is loaded",
 }

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 import typer
 
-from objectclassification.api import cameras, health, pictures, similar, snaps, snippets, tokens
+from objectclassification.api import (
+    cameras,
+    heads,
+    health,
+    models,
+    pictures,
+    similar,
+    snaps,
+    snippets,
+    tokens,
+)
 from objectclassification.cli import build_app
 from objectclassification.config import ServerSettings
 
@@ -16,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 HTTP_API = (ROOT / "docs" / "http-api.md").read_text()
 ROUTES = [
     (method, route.path)
-    for room in (snippets, snaps, pictures, similar, cameras, tokens, health)
+    for room in (snippets, snaps, pictures, similar, heads, cameras, models, tokens, health)
     for route in room.router.routes
     for method in route.methods
 ]

@@ -68,7 +68,8 @@ def _assert_same(example: str, message: messages.ClientMessage | messages.HubMes
 def _full(value: Any) -> Any:
     """The message as JSON with the fields that encoding leaves out at their default."""
     if isinstance(value, msgspec.Struct):
-        fields = {name: _full(getattr(value, name)) for name in value.__struct_fields__}
+        names = zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True)
+        fields = {key: _full(getattr(value, name)) for name, key in names}
         tag = value.__struct_config__.tag
         return {"type": tag, **fields} if tag else fields
     if isinstance(value, tuple | list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Depends, FastAPI, Request
@@ -14,9 +14,11 @@ from starlette.types import Scope
 
 from objectclassification.api.parts import Parts
 from objectclassification.auth import Identity, Right
-from objectclassification.errors import Forbidden, TimedOut, TooLarge, Unauthorized
+from objectclassification.errors import BadMessage, Forbidden, TimedOut, TooLarge, Unauthorized
 from objectclassification.hub.address import is_own_name
 from objectclassification.hub.pace import Refusals
+
+T = TypeVar("T")
 
 MAX_JSON_BYTES = 65_536
 MAX_BODY_S = 900.0
@@ -111,6 +113,7 @@ Used = Annotated[Parts, Depends(used_parts)]
 Caller = Annotated[Identity, Depends(identity_of)]
 Reader = Annotated[Identity, Depends(need("read"))]
 Snapper = Annotated[Identity, Depends(need("snap"))]
+Labeller = Annotated[Identity, Depends(need("label"))]
 Admin = Annotated[Identity, Depends(need("admin"))]
 
 
@@ -168,6 +171,23 @@ async def json_body(request: Request) -> bytes:
                 unit="bytes",
             )
     return bytes(body)
+
+
+def read_json(kind: type[T], body: bytes, what: str) -> T:
+    """Reads a JSON body.
+
+    Args:
+        kind: a struct.
+        body: of the request.
+        what: its name, for the error.
+
+    Raises:
+        BadMessage: it cannot be used.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadMessage(f"not {what}: {exc}"[:256]) from exc
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

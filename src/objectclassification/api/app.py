@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from objectclassification.api import (
     cameras,
+    heads,
     health,
     models,
     pictures,
@@ -65,7 +66,8 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
     app.state.searches = similar.Searches(parts.database)
     problems.install(app)
-    for room in (snippets, snaps, pictures, similar, cameras, models, token_routes, health):
+    rooms = (snippets, snaps, pictures, similar, heads, cameras, models, token_routes, health)
+    for room in rooms:
         app.include_router(room.router)
     schema.describe(app)
     app.add_middleware(Intake)

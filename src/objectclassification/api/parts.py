@@ -11,6 +11,7 @@ from objectclassification.auth import Identity, Tokens
 from objectclassification.bus import Bus
 from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
+from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
 from objectclassification.store.blobs import Blobs
@@ -36,6 +37,26 @@ class Snaps(Protocol):
         """Closes the connections of a revoked token."""
 
 
+class Teacher(Protocol):
+    """The heads; :class:`~objectclassification.teaching.Teacher` is one."""
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model that pictures are looked at with now."""
+
+    async def teach(self, name: str, wanted: Teaching, *, token_id: str) -> Version:
+        """Fits a new version; BadMessage, Conflict, Busy."""
+
+    async def activate(self, name: str, number: int, *, token_id: str) -> Version:
+        """Has a version answer; NotFound, Conflict."""
+
+    async def roll_back(self, name: str) -> HeadShown:
+        """Has the version answer that did before; NotFound."""
+
+    async def suggest(self, name: str, camera: str | None, limit: int) -> list[Suggestion]:
+        """Which unlabelled pictures to label next."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything a router may use.
@@ -47,6 +68,7 @@ class Parts:
         tokens: who may come in.
         bus: to say what happened.
         snaps: the hub.
+        teacher: the heads.
         inspect: asks a connected camera how it is.
         online: names of the cameras that are connected now.
         counts: of requests.
@@ -61,6 +83,7 @@ class Parts:
     tokens: Tokens
     bus: Bus
     snaps: Snaps
+    teacher: Teacher
     inspect: Callable[[str], Awaitable[CameraReport]]
     online: Callable[[], frozenset[str]]
     counts: HttpCounts

@@ -12,14 +12,16 @@ from fastapi import FastAPI
 
 from objectclassification import __version__
 from objectclassification.api.cameras import Camera
+from objectclassification.api.heads import Activation
 from objectclassification.api.models import ModelShown, UseWanted
-from objectclassification.api.pictures import PicturePage
+from objectclassification.api.pictures import Labelling, PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
 from objectclassification.api.similar import Similar
 from objectclassification.api.snaps import ReceiptPage
 from objectclassification.api.snippets import Snippet
 from objectclassification.api.tokens import TokenShown, TokenWanted
 from objectclassification.condition import CameraReport
+from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Picture, Receipt
 
@@ -34,6 +36,15 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/api/pictures"): (PicturePage, {"200": "A page"}),
     ("get", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture"}),
     ("get", "/api/pictures/{picture_id}/similar"): (Similar, {"200": "What was found"}),
+    ("patch", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture with its labels"}),
+    ("get", "/api/heads"): (list[HeadShown], {"200": "The heads"}),
+    ("get", "/api/heads/{name}"): (HeadShown, {"200": "The head"}),
+    ("get", "/api/heads/{name}/versions"): (list[Version], {"200": "The versions"}),
+    ("post", "/api/heads/{name}/versions"): (Version, {"201": "It is taught, and not on yet"}),
+    ("get", "/api/heads/{name}/versions/{number}"): (Version, {"200": "The version"}),
+    ("post", "/api/heads/{name}/activate"): (Version, {"200": "It answers"}),
+    ("post", "/api/heads/{name}/rollback"): (HeadShown, {"200": "The one before answers"}),
+    ("get", "/api/heads/{name}/suggestions"): (list[Suggestion], {"200": "The pictures"}),
     ("post", "/api/snaps"): (Receipt, {"202": "It is accepted", "200": "It is done"}),
     ("get", "/api/snaps"): (ReceiptPage, {"200": "A page"}),
     ("get", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt"}),
@@ -53,6 +64,9 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,
     ("post", "/api/models/{model_id}/use"): UseWanted,
     ("post", "/api/tokens"): TokenWanted,
+    ("patch", "/api/pictures/{picture_id}"): Labelling,
+    ("post", "/api/heads/{name}/versions"): Teaching,
+    ("post", "/api/heads/{name}/activate"): Activation,
 }
 # What each status of a problem means; which of them a call may answer follows from its shape.
 _PROBLEMS = {
@@ -62,7 +76,7 @@ _PROBLEMS = {
     "404": "There is no such thing",
     "408": "The body did not come in time",
     "409": "Not as things are: an id or a name is another's, a camera is offline, a picture is not "
-    "classified, a model is used",
+    "classified, too few are labelled, a model is used",
     "413": "Too large: bytes or pixels",
     "415": "Not an image type that is taken",
     "422": "It was read, and cannot be used",
@@ -74,6 +88,8 @@ _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
+_TEACHING = (("post", "/api/heads/{name}/versions"), ("post", "/api/heads/{name}/activate"))
+_AS_THINGS_ARE = (_REPORT, _SIMILAR, *_TEACHING, ("put", _MODEL), ("delete", _MODEL))
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -147,13 +163,13 @@ def _good_answers(method: str, path: str, by_type: dict[str, Any]) -> dict[str, 
 
 def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
     """The statuses of the problems that a call may answer."""
-    takes_body = method in ("put", "post")
+    takes_body = method in ("put", "patch") or (method == "post" and (method, path) in _BODIES)
     which = {
         "401": path not in _OPEN,
         "403": path not in _OPEN,
         "404": "{" in path or (method, path) == _SNAP,
         "408": takes_body,
-        "409": (method, path) in (_SNAP, _REPORT, _SIMILAR, ("put", _MODEL), ("delete", _MODEL)),
+        "409": (method, path) in (_SNAP, *_AS_THINGS_ARE),
         "413": takes_body,
         "415": method == "put" and path != _MODEL,
         "422": takes_body or has_parameters,

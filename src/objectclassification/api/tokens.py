@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from objectclassification.api.access import Admin, Used, answer, json_body
+from objectclassification.api.access import Admin, Used, answer, json_body, read_json
 from objectclassification.auth import TokenRecord, TokenRole, hash_token, new_token
 from objectclassification.bus import CameraReserved
 from objectclassification.errors import BadMessage
@@ -85,10 +85,7 @@ def _store(connection: Connection, record: TokenRecord, now: float) -> None:
 
 
 def _read(body: bytes) -> TokenWanted:
-    try:
-        wanted = msgspec.json.decode(body, type=TokenWanted)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise BadMessage(f"not a token request: {exc}"[:256]) from exc
+    wanted = read_json(TokenWanted, body, "a token request")
     if (wanted.role == "camera") != bool(wanted.cameras):
         raise BadMessage("a camera token names its cameras, and no other token does")
     return wanted

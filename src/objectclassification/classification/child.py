@@ -105,13 +105,21 @@ def _classify(models: Loaded, job: Job, setup: Setup) -> Done:
     start = time.perf_counter()
     image, info = images.decode(
         Path(job.path),
-        min_short=classifier.short_side,
+        min_short=images.short_side_for(classifier.short_side, job.crops),
         min_long=images.THUMBNAIL_SIDE if job.thumbnail else 0,
         max_pixels=setup.max_pixels,
     )
     decode_ms = (time.perf_counter() - start) * 1000
     found = classifier.classify_decoded(image, decode_ms=decode_ms, top=setup.top)
     elapsed_ms = dict(found.elapsed_ms)
+    crops: tuple[bytes, ...] = ()
+    if job.crops:
+        start = time.perf_counter()
+        crops = tuple(
+            classifier.embed(images.cut(image, crop, classifier.middle)).astype("<f2").tobytes()
+            for crop in job.crops
+        )
+        elapsed_ms["crops"] = round((time.perf_counter() - start) * 1000, 3)
     thumbnail = None
     if job.thumbnail:
         start = time.perf_counter()
@@ -128,6 +136,7 @@ def _classify(models: Loaded, job: Job, setup: Setup) -> Done:
         height=info.height,
         thumbnail=thumbnail,
         elapsed_ms=elapsed_ms,
+        crops=crops,
     )
 
 

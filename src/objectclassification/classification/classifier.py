@@ -47,6 +47,7 @@ class Classifier:
         model_sha256: hex digest of the model's file.
         labels: the names of the classes, in the order of the logits.
         short_side: pixels that the picture's shorter side is scaled to.
+        middle: the share of that which the model sees.
     """
 
     def __init__(self, model: Path | None = None, *, threads: int = 1) -> None:
@@ -73,6 +74,7 @@ class Classifier:
         self.model_id, self.labels = facts.id, facts.labels
         self.short_side = facts.preprocessing.short_side
         self._crop = facts.preprocessing.crop
+        self.middle = self._crop / self.short_side
 
     def classify(self, picture: Picture, *, top: int = 5) -> Classification:
         """Classify one picture.
@@ -117,6 +119,19 @@ class Classifier:
             top: how many predictions to give.
         """
         return self._classify(image, time.perf_counter() - decode_ms / 1000, top)
+
+    def embed(self, image: Image.Image) -> NDArray[np.float16]:
+        """The activations before the head: float16; empty if the model has none.
+
+        Args:
+            image: RGB.
+        """
+        if "embedding" not in self._outputs:
+            return _NO_EMBEDDING
+        pixels = prepare(image, short_side=self.short_side, crop=self._crop)
+        (embedding,) = self._session.run(["embedding"], {"image": pixels[None]})
+        found: NDArray[np.float16] = embedding[0].astype(np.float16)
+        return found
 
     def _classify(self, image: Image.Image, start: float, top: int) -> Classification:
         pixels = prepare(image, short_side=self.short_side, crop=self._crop)

@@ -21,6 +21,7 @@ from objectclassification.errors import (
     TooManyPixels,
     Undecodable,
 )
+from objectclassification.heads import Crop
 from objectclassification.receipts import Prediction
 
 LENGTH: Final = struct.Struct(">I")
@@ -35,11 +36,19 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One picture to classify. ``model``: the file, or None for that of the setup."""
+    """One picture to classify.
+
+    Attributes:
+        path: its file.
+        thumbnail: whether to make one.
+        model: a model's file, or None for that of the setup.
+        crops: rectangles of it to embed, too.
+    """
 
     path: str
     thumbnail: bool
     model: str | None = None
+    crops: tuple[Crop, ...] = ()
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -61,6 +70,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     height: int
     thumbnail: Thumbnail | None
     elapsed_ms: dict[str, float]
+    crops: tuple[bytes, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

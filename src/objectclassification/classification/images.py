@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -26,6 +26,7 @@ from objectclassification.classification.header import (
     read_header,
 )
 from objectclassification.errors import MissingExtra, Undecodable
+from objectclassification.heads import Crop
 
 try:
     from PIL import ExifTags, Image, ImageFile
@@ -112,6 +113,42 @@ def to_rgb(image: Image.Image) -> Image.Image:
     elif image.mode != "RGB":
         image = image.convert("RGB")
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def short_side_for(short_side: int, crops: Sequence[Crop]) -> int:
+    """Pixels that a picture's shorter side must keep, so that each crop's keeps ``short_side``.
+
+    Args:
+        short_side: pixels.
+        crops: rectangles as fractions of the picture.
+    """
+    sides = (min(right - left, bottom - top) for left, top, right, bottom in crops)
+    return ceil(short_side / min(sides, default=1.0))
+
+
+def cut(image: Image.Image, crop: Crop, middle: float) -> Image.Image:
+    """Cut a square out of a picture so that a model sees all of a rectangle.
+
+    A model sees the middle of a picture only; so the square is larger than the rectangle, about
+    its middle, and moved to lie within the picture. What no picture is left for is black.
+
+    Args:
+        image: RGB.
+        crop: the rectangle, as fractions of the picture.
+        middle: the share of a square that the model sees.
+    """
+    left, top, right, bottom = (
+        edge * size for edge, size in zip(crop, image.size * 2, strict=True)
+    )
+    side = max(1, round(max(right - left, bottom - top) / middle))
+    x = _within((left + right - side) / 2, image.width - side)
+    y = _within((top + bottom - side) / 2, image.height - side)
+    return image.crop((x, y, x + side, y + side))
+
+
+def _within(start: float, most: int) -> int:
+    """Where a square begins: within the picture if it fits, else about its middle."""
+    return round(start if most < 0 else min(max(start, 0), most))
 
 
 def thumbnail(source: Path | bytes, max_side: int = THUMBNAIL_SIDE) -> bytes:

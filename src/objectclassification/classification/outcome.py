@@ -36,7 +36,8 @@ class Outcome:
         width: pixels as stored, before EXIF orientation.
         height: pixels as stored, before EXIF orientation.
         thumbnail: an upright JPEG with its size, if asked for.
-        elapsed_ms: milliseconds of each stage: ``decode``, ``infer`` and ``thumbnail``.
+        elapsed_ms: milliseconds of each stage: ``decode``, ``infer``, ``thumbnail`` and ``crops``.
+        crops: embeddings of the rectangles that were asked for, in their order.
     """
 
     predictions: tuple[Prediction, ...]
@@ -48,3 +49,4 @@ class Outcome:
     height: int
     thumbnail: Thumbnail | None
     elapsed_ms: dict[str, float]
+    crops: tuple[bytes, ...] = ()

@@ -26,6 +26,7 @@ from objectclassification.classification.frames import (
 from objectclassification.classification.header import MAX_PIXELS
 from objectclassification.classification.outcome import Outcome
 from objectclassification.errors import ChildDied, ObjectClassificationError
+from objectclassification.heads import Crop
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class ClassifierPool:
         size: number of children.
         started: how many children were started so far.
         lost: how many of them died or hung.
+        model_sha256: of the model that they have loaded; empty before :meth:`start`.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class ClassifierPool:
         self._stopping: set[asyncio.Task[None]] = set()
         self._closed = False
         self.started = self.lost = 0
+        self.model_sha256 = ""
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -111,7 +114,12 @@ class ClassifierPool:
             self._idle.put_nowait(child)
 
     async def classify(
-        self, path: Path, *, thumbnail: bool = False, model: Path | None = None
+        self,
+        path: Path,
+        *,
+        thumbnail: bool = False,
+        model: Path | None = None,
+        crops: tuple[Crop, ...] = (),
     ) -> Outcome:
         """Classify the picture in a file; waits for a child that is free.
 
@@ -119,6 +127,7 @@ class ClassifierPool:
             path: the picture.
             thumbnail: also make a thumbnail, out of the same decoding.
             model: an ONNX file to use instead of the pool's own.
+            crops: rectangles to embed, out of the same decoding.
 
         Raises:
             ModelError: that model cannot be used.
@@ -133,8 +142,10 @@ class ClassifierPool:
                 self._give_up(child)
                 child = None
                 child = await self._start_child()
-            job = Job(str(path), thumbnail, str(model) if model else None)
+            job = Job(str(path), thumbnail, str(model) if model else None, crops)
             answer = await child.ask(job, self._timeout_s)
+            if isinstance(answer, Done) and len(answer.crops) != len(crops):
+                raise ChildDied("it embedded other rectangles than it was asked for", pid=child.pid)
         except BaseException:
             # Also when cancelled: a late answer must not be taken for that of the next picture.
             self._give_up(child)
@@ -175,6 +186,7 @@ class ClassifierPool:
             self._give_up(child)
             raise
         child.model = answer
+        self.model_sha256 = answer.model_sha256
         return child
 
     def _give_up(self, child: _Child | None, *, kill: bool = True) -> None:
@@ -274,4 +286,5 @@ def _outcome(done: Done) -> Outcome:
         height=done.height,
         thumbnail=done.thumbnail,
         elapsed_ms=done.elapsed_ms,
+        crops=done.crops,
     )

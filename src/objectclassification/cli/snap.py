@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from objectclassification.client.controller import Snapped
     from objectclassification.config import Connection
     from objectclassification.messages import SnapRequest
-    from objectclassification.receipts import Shot
+    from objectclassification.receipts import Answer, Shot
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _STYLES = {"failed": "red", "classified": "green"}
@@ -48,6 +48,10 @@ def snap(
         float,
         typer.Option(metavar="S", min=0.001, max=86_400, help="Seconds after which the snap ends."),
     ] = 10.0,
+    ask: Annotated[
+        str | None,
+        typer.Option(metavar="HEAD", help="Answer with this head's classes only, or not at all."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to save the pictures.")
     ] = None,
@@ -64,21 +68,30 @@ def snap(
 
     if bool(names) == all_:
         raise typer.BadParameter("name cameras or @groups, or give --all")
-    request = _request(names or ["*"], until, context or [], deadline)
+    if ask is not None and until != "classified":
+        raise typer.BadParameter("--ask needs the picture classified: leave --until out")
+    options = {} if ask is None else {"ask": ask}
+    request = _request(names or ["*"], until, context or [], deadline, options)
     connection = find_connection(server, token_file, ca)
-    result = _run(connection, request, quiet=json)
+    result = _run(connection, request, quiet=json, ask=ask)
     files = _save(connection, result, out) if out is not None else {}
     if json:
         import msgspec
 
         print(msgspec.json.encode(result).decode())
     else:
-        _print(result, files)
+        _print(result, files, ask)
     if result.failed or result.missing:
         raise typer.Exit(1)
 
 
-def _request(names: list[str], until: str, context: list[str], deadline_s: float) -> SnapRequest:
+def _request(
+    names: list[str],
+    until: str,
+    context: list[str],
+    deadline_s: float,
+    options: dict[str, str],
+) -> SnapRequest:
     """The request, checked by the same rules as on the hub."""
     import msgspec
 
@@ -89,13 +102,14 @@ def _request(names: list[str], until: str, context: list[str], deadline_s: float
     if any("=" not in text for text in context):
         raise typer.BadParameter("--context looks like KEY=VALUE")
     wanted = {"to": names, "until": until, "context": pairs, "deadline_s": deadline_s}
+    wanted["options"] = options
     try:
         return read_snap_request(msgspec.json.encode(wanted))
     except BadMessage as exc:
         raise typer.BadParameter(exc.detail) from exc
 
 
-def _run(connection: Connection, request: SnapRequest, *, quiet: bool) -> Snapped:
+def _run(connection: Connection, request: SnapRequest, *, quiet: bool, ask: str | None) -> Snapped:
     """Runs the snap; on a terminal its shots are shown as they move."""
     from rich.console import Console
     from rich.live import Live
@@ -108,7 +122,7 @@ def _run(connection: Connection, request: SnapRequest, *, quiet: bool) -> Snappe
     with Live(console=console, transient=True, refresh_per_second=12) as live:
 
         def show(shots: dict[str, Shot]) -> None:
-            live.update(_table(list(shots.values())))
+            live.update(_table(list(shots.values()), ask))
 
         return asyncio.run(controller.snap(connection, request, show))
 
@@ -134,11 +148,11 @@ def _save(connection: Connection, result: Snapped, out: Path) -> dict[str, Path]
     return files
 
 
-def _print(result: Snapped, files: dict[str, Path]) -> None:
+def _print(result: Snapped, files: dict[str, Path], ask: str | None) -> None:
     from rich.console import Console
 
     console = Console()
-    console.print(_table(list(result.shots)))
+    console.print(_table(list(result.shots), ask))
     for file in files.values():
         print(file)  # on a line of its own, whole, so that it can be copied
     total = len(result.shots)
@@ -150,7 +164,7 @@ def _print(result: Snapped, files: dict[str, Path]) -> None:
     )
 
 
-def _table(shots: list[Shot]) -> Table:
+def _table(shots: list[Shot], ask: str | None) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -161,7 +175,7 @@ def _table(shots: list[Shot]) -> Table:
         table.add_row(
             Text(shot.camera),
             Text(shot.state, _STYLES.get(shot.state, "yellow")),
-            Text(_found(shot)),
+            Text(_found(shot, ask)),
             Text(shot.freshness or ""),
             Text(_ms(shot, "captured")),
             Text(_ms(shot, shot.state)),
@@ -169,11 +183,25 @@ def _table(shots: list[Shot]) -> Table:
     return table
 
 
-def _found(shot: Shot) -> str:
+def _found(shot: Shot, ask: str | None) -> str:
     if shot.error is not None:
         return f"{shot.error.code}: {shot.error.detail}"
-    labels = [f"{found.label} {100 * found.score:.0f} %" for found in shot.predictions[:3]]
-    return "\n".join([*labels, *(f"warning: {text}" for text in shot.warnings)])
+    answers = [_said(answer) for answer in shot.answers if ask in (None, answer.head)]
+    if ask is None:
+        labels = [f"{found.label} {100 * found.score:.0f} %" for found in shot.predictions[:3]]
+    elif answers or shot.state != "classified":
+        labels = []
+    else:
+        labels = [f"{ask}: no answer: it was switched off meanwhile"]
+    return "\n".join([*answers, *labels, *(f"warning: {text}" for text in shot.warnings)])
+
+
+def _said(answer: Answer) -> str:
+    if answer.abstains == "stale":
+        return f"{answer.head}: abstains: taught on another model, teach it again"
+    scores = ", ".join(f"{name} {100 * score:.0f} %" for name, score in answer.scores.items())
+    said = answer.class_ or "abstains"
+    return f"{answer.head}: {said} (margin {answer.margin:.2f}; {scores})"
 
 
 def _ms(shot: Shot, stage: str) -> str:

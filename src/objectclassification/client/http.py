@@ -8,6 +8,7 @@ import requests
 
 from objectclassification.config import Connection
 from objectclassification.errors import (
+    Busy,
     Conflict,
     Forbidden,
     NotFound,
@@ -53,6 +54,7 @@ class Http:
         Raises:
             ServerUnreachable: no answer.
             Unauthorized, Forbidden, NotFound, Conflict, RequestError: the server's no.
+            Busy: not now; again in a moment.
             TimedOut: a camera that was to be asked did not answer.
         """
         response = self._call(method, path, json=body)
@@ -118,11 +120,15 @@ class Http:
 
 
 def _error(response: requests.Response) -> ObjectClassificationError:
+    code = ""
     try:
-        detail = str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
+        problem = response.json()
+        detail, code = str(problem["detail"]), problem.get("code", "")
+    except (ValueError, KeyError, TypeError, AttributeError):
         detail = f"the server answered {response.status_code} {response.reason}"
     if response.status_code == 504:
         return TimedOut(detail, after_s=response.elapsed.total_seconds())
+    if code == Busy.code:
+        return Busy(detail)
     kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}
     return kinds.get(response.status_code, RequestError)(detail)

@@ -80,6 +80,7 @@ class ServerSettings(BaseSettings):
         camera_keep_pictures: the same, for the pictures of each camera.
         camera_keep_bytes: the same, for the pictures of each camera.
         keep_cameras: by name, cameras that differ from ``camera_keep_*``.
+        keep_labelled: pictures with a label stay whatever the limits say.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="forbid")
@@ -118,6 +119,7 @@ class ServerSettings(BaseSettings):
     camera_keep_pictures: int = Field(default=0, ge=0)
     camera_keep_bytes: int = Field(default=0, ge=0)
     keep_cameras: dict[str, CameraKeep] = Field(default_factory=dict)
+    keep_labelled: bool = True
 
     @field_validator("trusted_proxies")
     @classmethod

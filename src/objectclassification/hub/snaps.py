@@ -21,6 +21,7 @@ from objectclassification.receipts import (
     CAMERA_FAILURES,
     MISSING,
     RANK,
+    Answer,
     Failure,
     Freshness,
     PictureRef,
@@ -64,6 +65,7 @@ class LiveShot(msgspec.Struct, gc=False):
     warnings: tuple[str, ...] = ()
     picture: PictureRef | None = None
     predictions: tuple[Prediction, ...] = ()
+    answers: tuple[Answer, ...] = ()
     error: ShotError | None = None
     moved: bool = False
     saved: bool = True
@@ -83,6 +85,7 @@ class LiveShot(msgspec.Struct, gc=False):
                 picture=self.picture,
                 predictions=self.predictions,
                 error=self.error,
+                answers=self.answers,
             )
         return self.view
 
@@ -152,6 +155,7 @@ class LiveSnap:
                 warnings=row.warnings,
                 picture=row.picture,
                 predictions=row.predictions,
+                answers=row.answers,
                 error=row.error,
                 ended=rank >= self._until,
             )
@@ -187,12 +191,18 @@ class LiveSnap:
                 shot.picture = picture
             self._rise(shot, "uploaded", now)
 
-    def classify(self, camera: str, predictions: tuple[Prediction, ...], now: float) -> None:
-        """Takes the worker's predictions."""
+    def classify(
+        self,
+        camera: str,
+        predictions: tuple[Prediction, ...],
+        answers: tuple[Answer, ...],
+        now: float,
+    ) -> None:
+        """Takes the worker's predictions, and what heads answered."""
         shot = self._with_picture(camera, now)
         if shot is not None:
             if shot.rank != _FAILED:
-                shot.predictions = predictions
+                shot.predictions, shot.answers = predictions, answers
             self._rise(shot, "classified", now)
 
     def classify_failed(self, camera: str, detail: str, now: float) -> None:
@@ -223,6 +233,7 @@ class LiveSnap:
                 continue
             shot.picture = shot.picture or row.picture
             shot.predictions = shot.predictions or row.predictions
+            shot.answers = shot.answers or row.answers
             shot.freshness = shot.freshness or row.freshness
             shot.elapsed_ms = {**row.elapsed_ms, **shot.elapsed_ms}
             self._rise(shot, row.state, now)

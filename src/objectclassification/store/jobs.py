@@ -8,8 +8,10 @@ from operator import itemgetter
 
 from sqlalchemy import Connection, bindparam, exists, func, select
 
-from objectclassification.receipts import Model, Prediction, Shot, ShotError, State
-from objectclassification.store import models, snaps
+from objectclassification.heads import Crop
+from objectclassification.receipts import Answer, Model, Prediction, Shot, ShotError, State
+from objectclassification.store import embeddings as seen
+from objectclassification.store import heads, models, snaps
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions, renditions
 
@@ -139,12 +141,16 @@ class Result:
         model: which model said so.
         embedding: float16, little endian; empty if the model has none.
         thumbnail: None if the camera sent one.
+        answers: of the heads that looked at it.
+        crops: rectangles that some of them look at, with their embeddings.
     """
 
     predictions: Sequence[Prediction]
     model: Model
     embedding: bytes
     thumbnail: Thumbnail | None
+    answers: Sequence[Answer] = ()
+    crops: Sequence[tuple[Crop, bytes]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +228,9 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
                 "vector": result.embedding,
             },
         )
+    heads.add_answers(connection, job.picture_id, result.answers)
+    for crop, vector in result.crops if result.embedding else ():
+        seen.add(connection, job.picture_id, result.model.sha256, crop, vector)
     with_thumbnail = result.thumbnail is not None and _add_thumbnail(
         connection, job, result.thumbnail
     )

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, Row, exists, select
 
 from objectclassification.errors import NotFound
 from objectclassification.receipts import Model, Picture, Prediction, Rendition, rfc3339
-from objectclassification.store.tables import jobs, pictures, predictions, renditions
+from objectclassification.store import heads
+from objectclassification.store import labels as labels_of
+from objectclassification.store.tables import answers, jobs, pictures, predictions, renditions
 
 MOST_AT_ONCE = 1000
 """Ids in one statement; databases take some ten thousand, and a fleet's receipts have more."""
@@ -33,6 +35,8 @@ class Filter:
         min_score: and at least this score of that label, or of the best one.
         since: captured at or after, seconds since the epoch.
         until: captured before, seconds since the epoch.
+        head: with an answer of this head.
+        answer: and that answer.
     """
 
     camera: str | None = None
@@ -40,6 +44,8 @@ class Filter:
     min_score: float | None = None
     since: float | None = None
     until: float | None = None
+    head: str | None = None
+    answer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,11 @@ def history(
         query = query.where(exists().where(match))
     elif wanted.min_score is not None:
         query = query.where(pictures.c.best_score >= wanted.min_score)
+    if wanted.head is not None:
+        said = (answers.c.picture_id == pictures.c.id) & (answers.c.head == wanted.head)
+        if wanted.answer is not None:
+            said &= answers.c["class"] == wanted.answer
+        query = query.where(exists().where(said))
     if wanted.since is not None:
         query = query.where(pictures.c.captured_at >= wanted.since)
     if wanted.until is not None:
@@ -147,6 +158,7 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
         box = tuple(row.box) if row.box else None
         labels.setdefault(row.picture_id, []).append(Prediction(row.label, row.score, box))
         models[row.picture_id] = Model(row.model_id, row.model_sha256)
+    answered, labelled = heads.answers_of(connection, ids), labels_of.of_pictures(connection, ids)
     query_jobs = select(jobs.c.picture_id, jobs.c.state, jobs.c.error)
     work = {
         row.picture_id: row
@@ -167,6 +179,8 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             predictions=tuple(labels.get(row.id, ())),
             model=models.get(row.id),
             error=work[row.id].error,
+            answers=answered.get(row.id, ()),
+            labels=labelled.get(row.id, {}),
         )
         for row in rows
     ]

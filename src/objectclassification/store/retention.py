@@ -5,7 +5,8 @@ leave a picture that cannot be shown. What is needed stays whatever the limits s
 
 - a picture whose job is queued or leased: a child may be reading its file;
 - a picture of a snap that is not done: its receipt is still being written;
-- the picture a slot shows: ``/snippets/1/`` is never empty again once it had a picture.
+- the picture a slot shows: ``/snippets/1/`` is never empty again once it had a picture;
+- a picture that an operator labelled, unless the policy says otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from objectclassification.config import ServerSettings
 from objectclassification.store.old_snaps import RECEIPT_S
-from objectclassification.store.tables import jobs, pictures, renditions, snaps, snippets
+from objectclassification.store.tables import jobs, labels, pictures, renditions, snaps, snippets
 
 DAY_S = 86_400.0
 _FOREVER = float("-inf")
@@ -46,11 +47,13 @@ class Policy:
         overall: of all pictures together.
         each: of each camera that is not named.
         named: of cameras that differ.
+        keeps_labelled: whether pictures with a label stay whatever the limits say.
     """
 
     overall: Limits = Limits()
     each: Limits = Limits()
     named: Mapping[str, Limits] = field(default_factory=dict)
+    keeps_labelled: bool = True
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Policy:
@@ -67,7 +70,7 @@ class Policy:
             for name, keep in settings.keep_cameras.items()
         }
         overall = Limits(settings.keep_days, settings.keep_pictures, settings.keep_bytes)
-        return cls(overall, each, named)
+        return cls(overall, each, named, settings.keep_labelled)
 
     @property
     def keeps_all(self) -> bool:
@@ -210,13 +213,16 @@ def held(connection: Connection) -> dict[str | None, Held]:
     return {camera: Held(number, sizes.get(camera, 0)) for camera, number in numbers.items()}
 
 
-def candidates(connection: Connection, *, after: str, limit: int) -> list[Candidate]:
+def candidates(
+    connection: Connection, *, after: str, limit: int, labelled_too: bool = False
+) -> list[Candidate]:
     """A page of pictures that nothing needs, oldest first.
 
     Args:
         connection: to read with.
         after: the last id of the page before; empty for the first.
         limit: the most to return.
+        labelled_too: also those that an operator labelled.
     """
     size = (
         select(func.coalesce(func.sum(renditions.c.size_bytes), 0))
@@ -231,7 +237,7 @@ def candidates(connection: Connection, *, after: str, limit: int) -> list[Candid
             size.label("size"),
             pictures.c.snap_id,
         )
-        .where(pictures.c.id > after, ~_is_needed())
+        .where(pictures.c.id > after, ~_is_needed(labelled_too=labelled_too))
         .order_by(pictures.c.id)  # UUIDv7: by arrival
         .limit(limit)
     )
@@ -241,9 +247,10 @@ def candidates(connection: Connection, *, after: str, limit: int) -> list[Candid
     ]
 
 
-def delete(connection: Connection, ids: Sequence[str]) -> Deleted:
+def delete(connection: Connection, ids: Sequence[str], *, labelled_too: bool = False) -> Deleted:
     """Deletes the rows of pictures, except of those that are needed by now."""
-    free = select(pictures.c.id).where(pictures.c.id.in_(ids), ~_is_needed())
+    needed = _is_needed(labelled_too=labelled_too)
+    free = select(pictures.c.id).where(pictures.c.id.in_(ids), ~needed)
     going = list(connection.execute(free).scalars())
     return remove(connection, going)
 
@@ -253,16 +260,17 @@ def remove(connection: Connection, ids: Sequence[str]) -> Deleted:
     files = connection.execute(
         select(renditions.c.id, renditions.c.size_bytes).where(renditions.c.picture_id.in_(ids))
     ).all()
-    # Renditions, job, predictions and embedding follow by their foreign keys.
+    # Renditions, job, predictions, embeddings, labels and answers follow by their foreign keys.
     connection.execute(pictures.delete().where(pictures.c.id.in_(ids)))
     return Deleted(tuple(ids), sum(row.size_bytes for row in files), tuple(row.id for row in files))
 
 
-def _is_needed() -> ColumnElement[bool]:
-    """What keeps a picture whatever the limits say; labels will join here."""
+def _is_needed(*, labelled_too: bool) -> ColumnElement[bool]:
+    """What keeps a picture whatever the limits say."""
     at_work = exists().where(
         jobs.c.picture_id == pictures.c.id, jobs.c.state.in_(("queued", "leased"))
     )
     in_open_snap = exists().where(snaps.c.id == pictures.c.snap_id, snaps.c.ended_at.is_(None))
     shown = exists().where(snippets.c.picture_id == pictures.c.id)
-    return at_work | in_open_snap | shown
+    needed = at_work | in_open_snap | shown
+    return needed if labelled_too else needed | exists().where(labels.c.picture_id == pictures.c.id)

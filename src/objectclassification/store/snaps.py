@@ -241,6 +241,7 @@ def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, S
             warnings=tuple(row.warnings),
             picture=picture.ref() if picture else None,
             predictions=picture.predictions if picture else (),
+            answers=picture.answers if picture else (),
             error=ShotError(row.error_code, row.error_detail or "") if row.error_code else None,
         )
     return by_snap

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -175,6 +176,75 @@ embeddings = Table(
     Column("model_sha256", String(64), primary_key=True),
     # float16, little endian, as many as the model's last layer has.
     Column("vector", LargeBinary, nullable=False),
+)
+
+crop_embeddings = Table(
+    "crop_embeddings",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    Column("model_sha256", String(64), primary_key=True),
+    # Left, top, right, bottom, as ``store/embeddings.py`` writes them.
+    Column("crop", String(32), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    # Empty for what just is on the picture; no head need have been taught yet.
+    Column("head", String(64), primary_key=True),
+    Column("class", String(64), nullable=False),
+    Column("labelled_at", Float, nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Index(None, "head", "class", "picture_id"),
+)
+
+head_versions = Table(
+    "head_versions",
+    metadata,
+    Column("head", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("classes", JSON, nullable=False),
+    Column("camera", String(64)),
+    Column("crop", JSON(none_as_null=True)),
+    Column("abstain", Float, nullable=False),
+    Column("model_sha256", String(64), nullable=False),
+    # float32, little endian: a row for each dimension of the embedding, then the intercepts.
+    Column("weights", LargeBinary, nullable=False),
+    Column("sharpness", Float, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("token_id", String(64), nullable=False),
+)
+
+# The version that answers is the newest row of a head that was not undone.
+head_activations = Table(
+    "head_activations",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("head", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("activated_at", Float, nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("undone_at", Float),
+    ForeignKeyConstraint(["head", "number"], ["head_versions.head", "head_versions.number"]),
+    Index(None, "head", "id"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    Column("head", String(64), primary_key=True),
+    Column("number", Integer, nullable=False),
+    # None when the head abstained.
+    Column("class", String(64)),
+    Column("score", Float, nullable=False),
+    Column("margin", Float, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("abstains", String(16)),
+    Index(None, "head", "class", "picture_id"),
 )
 
 # Models that were added; their files are blobs, each under its hash.

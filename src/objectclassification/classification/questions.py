@@ -1,0 +1,100 @@
+"""The heads that answer, ready to be asked; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from objectclassification.classification.head import Head, Vectors, margins, normalised
+from objectclassification.classification.outcome import Outcome
+from objectclassification.heads import Crop
+from objectclassification.receipts import Answer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A version of a head that answers.
+
+    Attributes:
+        name: of the head.
+        version: its number.
+        classes: the answers.
+        camera: whose pictures it looks at; None is every camera's.
+        crop: the rectangle it looks at; None is the whole picture.
+        abstain: the margin below which it gives no answer.
+        model_sha256: whose embeddings it reads.
+        head: what it learnt.
+    """
+
+    name: str
+    version: int
+    classes: tuple[str, ...]
+    camera: str | None
+    crop: Crop | None
+    abstain: float
+    model_sha256: str
+    head: Head
+
+    def answer(self, embedding: bytes, model_sha256: str) -> Answer:
+        """Says what is on one picture.
+
+        Args:
+            embedding: float16, little endian, of the picture or of the crop.
+            model_sha256: which model made it.
+        """
+        if model_sha256 != self.model_sha256 or not self._fits(embedding):
+            return Answer(self.name, self.version, None, 0.0, 0.0, {}, "stale")
+        scores = self.head.scores(normalised(vectors([embedding])))
+        margin = round(float(margins(scores)[0]), 4)
+        order = np.argsort(-scores[0], kind="stable")
+        best = self.classes[order[0]]
+        close = margin < self.abstain
+        return Answer(
+            head=self.name,
+            version=self.version,
+            class_=None if close else best,
+            score=round(float(scores[0, order[0]]), 4),
+            margin=margin,
+            scores={self.classes[n]: round(float(scores[0, n]), 4) for n in order},
+            abstains="close" if close else None,
+        )
+
+    def _fits(self, embedding: bytes) -> bool:
+        return len(embedding) == 2 * (len(self.head.weights) - 1)
+
+
+class Questions:
+    """What is asked of one picture.
+
+    Args:
+        each: the heads that look at it.
+
+    Attributes:
+        crops: the rectangles that some of them look at, each once.
+    """
+
+    def __init__(self, each: Sequence[Question] = ()) -> None:
+        self._each = tuple(each)
+        self.crops = tuple(dict.fromkeys(one.crop for one in each if one.crop is not None))
+
+    def answers(self, outcome: Outcome) -> tuple[Answer, ...]:
+        """What they say, by head."""
+        seen: dict[Crop | None, bytes] = {None: outcome.embedding}
+        seen.update(zip(self.crops, outcome.crops, strict=True))
+        return tuple(one.answer(seen[one.crop], outcome.model_sha256) for one in self._each)
+
+
+NOTHING_ASKED = Questions()
+
+
+def no_questions(camera: str | None) -> Questions:
+    """For a worker whose server has no heads."""
+    return NOTHING_ASKED
+
+
+def vectors(stored: Sequence[bytes]) -> Vectors:
+    """Stored embeddings as float32 ``[n, d]``; all must have one length."""
+    found = np.frombuffer(b"".join(stored), "<f2").reshape(len(stored), -1)
+    return found.astype(np.float32)

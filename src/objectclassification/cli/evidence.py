@@ -1,0 +1,101 @@
+"""A version's evidence, for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def show_version(version: Any) -> None:
+    """Prints a version, as the API answers it, with its evidence as tables."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console, evidence = Console(highlight=False), version["evidence"]
+    console.print(Text(_title(version)))
+    console.print(Text(_summary(version)))
+    console.print(_confusion(evidence))
+    if evidence["mistakes"]:
+        console.print("Labelled pictures that it gets wrong when they are held out:")
+        console.print(_mistakes(evidence["mistakes"]))
+    _print_changes(console, evidence["changes"])
+    for finding in evidence["findings"]:
+        console.print(Text(f"! {finding['detail']}", "yellow"), soft_wrap=True)
+    if version["stale"]:
+        console.print(Text("! it was taught on another model: teach it again", "red"))
+    elif version["active"]:
+        console.print("It answers.")
+    else:
+        head, number = version["head"], version["number"]
+        command = f"objectclassification heads activate {head} --version {number}"
+        console.print(Text(f"It is not on. Switch it on with: {command}"), soft_wrap=True)
+
+
+def _title(version: Any) -> str:
+    camera = f", camera {version['camera']}" if version["camera"] else ""
+    crop = version["crop"]
+    where = f", crop {','.join(f'{edge:g}' for edge in crop)}" if crop else ""
+    return f"{version['head']}, version {version['number']}{camera}{where}"
+
+
+def _summary(version: Any) -> str:
+    found = version["evidence"]
+    right = found["accuracy_given"]
+    answers = "never answers" if right is None else f"{right:.0%} of its answers are right"
+    return (
+        f"{found['pictures']} pictures, each held out in turn: {found['accuracy']:.0%} right "
+        f"(95 % interval {found['low']:.0%} to {found['high']:.0%}), balanced "
+        f"{found['balanced_accuracy']:.0%}; with a margin of {version['abstain']:g} or more it "
+        f"answers {found['given']:.0%}, and {answers}. Fitted in {found['fit_ms']:g} ms."
+    )
+
+
+def _confusion(evidence: Any) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("labelled", title="What it says when they are held out", title_justify="left")
+    for one in evidence["classes"]:
+        table.add_column(Text(one["name"]), justify="right")
+    for column in ("right", "95 % interval", "distinct"):
+        table.add_column(column, justify="right")
+    for one, row in zip(evidence["classes"], evidence["confusion"], strict=True):
+        interval = f"{one['low']:.0%} to {one['high']:.0%}"
+        counts = [str(number or "") for number in row]
+        table.add_row(
+            Text(one["name"]), *counts, f"{one['right']:.0%}", interval, str(one["distinct"])
+        )
+    return table
+
+
+def _mistakes(mistakes: Any) -> Table:
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    table = Table(Column("picture", no_wrap=True), "labelled", "it says", "margin")
+    for one in mistakes:
+        said = (Text(one["label"]), Text(one["said"]))
+        table.add_row(one["picture"], *said, f"{one['margin']:.2f}")
+    return table
+
+
+def _print_changes(console: Any, changes: Any) -> None:
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    now = ", ".join(f"{name or 'no answer'} {number}" for name, number in changes["now"].items())
+    console.print(
+        Text(
+            f"Of the newest {changes['looked_at']} pictures it would call: {now or 'none'}. "
+            f"{changes['answered']} have an answer already; {changes['changed']} of these would "
+            "change."
+        )
+    )
+    if changes["examples"]:
+        table = Table(Column("picture", no_wrap=True), "before", "now", "margin")
+        for one in changes["examples"]:
+            said = (Text(one["before"] or "no answer"), Text(one["now"] or "no answer"))
+            table.add_row(one["picture"], *said, f"{one['margin']:.2f}")
+        console.print(table)

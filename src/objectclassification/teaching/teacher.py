@@ -1,0 +1,253 @@
+"""Teaches heads, and knows which versions answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import structlog
+from sqlalchemy import Connection
+
+from objectclassification.classification import head as heads_maths
+from objectclassification.classification.evidence import suggest
+from objectclassification.classification.head import Head, margins, normalised
+from objectclassification.classification.questions import Question, Questions, vectors
+from objectclassification.errors import Busy, Conflict
+from objectclassification.heads import (
+    MOST_CLASSES,
+    HeadShown,
+    Suggestion,
+    Teaching,
+    Version,
+    clean_class,
+    clean_crop,
+)
+from objectclassification.store import embeddings, heads
+from objectclassification.store.blobs import Blobs
+from objectclassification.store.embeddings import Seen, View
+from objectclassification.store.heads import Taught
+from objectclassification.store.pictures import image_url
+from objectclassification.store.writer import Database
+from objectclassification.teaching.lesson import Lesson, learn
+from objectclassification.teaching.looking import Looker, Pool
+
+LOOK_S = 30.0
+"""For looking again at labelled pictures in one call; what was seen stays seen."""
+LOOK_BACK_S = 8.0
+"""For looking at past pictures, to say what would change: a crop of some hundred of them."""
+MOST_PAST = 10_000
+"""Past pictures that a new version is compared on, the newest ones."""
+MOST_PAST_LOOKED_AT = 200
+"""Past pictures that are looked at for a crop which nobody has seen yet."""
+
+log = structlog.get_logger(__name__)
+
+
+class Teacher:
+    """The heads of a server.
+
+    Args:
+        database: pictures, labels, versions.
+        blobs: image files.
+        pool: who looks at pictures.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, pool: Pool) -> None:
+        self._database = database
+        self._pool = pool
+        self._looker = Looker(database, blobs, pool)
+        self._questions: tuple[Question, ...] = ()
+        self._teaching = asyncio.Lock()
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the model that pictures are looked at with now."""
+        return self._pool.model_sha256
+
+    async def load(self) -> None:
+        """Reads which versions answer; call it before pictures are classified."""
+        found = await self._database.read(heads.active)
+        self._questions = tuple(_question(one) for one in found)
+        for one in self._questions:
+            if one.model_sha256 != self.model_sha256:
+                log.warning(
+                    "a head was taught on another model and abstains: teach it again", head=one.name
+                )
+
+    def questions(self, camera: str | None) -> Questions:
+        """What is asked of a camera's pictures now."""
+        return Questions([one for one in self._questions if one.camera in (None, camera)])
+
+    async def teach(self, name: str, wanted: Teaching, *, token_id: str) -> Version:
+        """Fits a new version and says how good it is. It answers once it is activated.
+
+        Raises:
+            BadMessage: a class or a crop cannot be used.
+            Conflict: too few pictures are labelled.
+            Busy: another one is being taught, or too many pictures were still to be looked at.
+            StoreError: the database failed.
+        """
+        if self._teaching.locked():
+            raise Busy("another head is being taught: ask again in a moment")
+        async with self._teaching:
+            lesson = await self._prepare(name, wanted)
+            taught, evidence = await asyncio.to_thread(learn, lesson)
+            now = time.time()
+            number = await self._database.write(
+                lambda c: heads.add_version(c, taught, evidence, at=now, token_id=token_id)
+            )
+        log.info("a head was taught", head=name, version=number, accuracy=evidence.accuracy)
+        return await self._version(name, number)
+
+    async def activate(self, name: str, number: int, *, token_id: str) -> Version:
+        """Has a version answer from now on.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it was taught on another model.
+        """
+        found = await self._version(name, number)
+        if found.stale:
+            raise Conflict(
+                f"version {number} of {name!r} was taught on another model than this server has "
+                "now: teach it again"
+            )
+        now = time.time()
+        await self._database.write(
+            lambda c: heads.activate(c, name, number, at=now, token_id=token_id)
+        )
+        await self.load()
+        log.info("a head was switched on", head=name, version=number)
+        return await self._version(name, number)
+
+    async def roll_back(self, name: str) -> HeadShown:
+        """Has the version answer that did before; before the first, none does.
+
+        Raises:
+            NotFound: no version of it answers.
+        """
+        now = time.time()
+        await self._database.write(lambda c: heads.roll_back(c, name, at=now))
+        await self.load()
+        log.info("a head was rolled back", head=name)
+        every = await self._database.read(lambda c: heads.every(c, self.model_sha256))
+        return next(one for one in every if one.name == name)
+
+    async def suggest(self, name: str, camera: str | None, limit: int) -> list[Suggestion]:
+        """Which unlabelled pictures to label next."""
+        return await asyncio.to_thread(
+            _suggest, *await self._database.read(lambda c: self._unlabelled(c, name, camera)), limit
+        )
+
+    async def _version(self, name: str, number: int) -> Version:
+        return await self._database.read(
+            lambda c: heads.version(c, name, number, self.model_sha256)
+        )
+
+    async def _prepare(self, name: str, wanted: Teaching) -> Lesson:
+        """Gathers everything that a fit reads, embeddings that are missing included."""
+        classes = tuple(dict.fromkeys(clean_class(text) for text in wanted.classes))
+        view = View(self.model_sha256, wanted.camera, clean_crop(wanted.crop))
+        labelled = await self._labelled(view, name, classes)
+        unseen = [one.picture for one in labelled if one.vector is None]
+        if unseen:
+            _check_enough(name, view.camera, classes, labelled)
+            left = await self._looker.look(unseen, view, within_s=LOOK_S)
+            if left:
+                raise Busy(f"{left} labelled pictures are still to be looked at: ask again")
+            labelled = await self._labelled(view, name, classes)
+        seen = [one for one in labelled if one.vector is not None]
+        names = _check_enough(name, view.camera, classes, seen)
+        if view.crop is not None:
+            limit = MOST_PAST_LOOKED_AT
+            past = await self._database.read(lambda c: embeddings.unseen(c, view, limit=limit))
+            await self._looker.look(past, view, within_s=LOOK_BACK_S)
+        return Lesson(
+            name=name,
+            classes=names,
+            view=view,
+            abstain=wanted.abstain,
+            labelled=tuple(seen),
+            unread=len(labelled) - len(seen),
+            past=tuple(
+                await self._database.read(lambda c: embeddings.newest(c, view, limit=MOST_PAST))
+            ),
+            before=await self._database.read(lambda c: heads.answers_to(c, name, limit=MOST_PAST)),
+        )
+
+    async def _labelled(self, view: View, name: str, classes: Sequence[str]) -> list[Seen]:
+        return await self._database.read(
+            lambda c: embeddings.labelled(c, view, name, classes, limit=heads_maths.MOST_PICTURES)
+        )
+
+    def _unlabelled(
+        self, connection: Connection, name: str, camera: str | None
+    ) -> tuple[list[Seen], list[Seen], Question | None]:
+        taught = heads.taught(connection, name)
+        model = self.model_sha256
+        if taught is not None and taught.model_sha256 != model:
+            taught = None
+        crop = None if taught is None else taught.crop
+        view = View(model, camera or (None if taught is None else taught.camera), crop)
+        limit = heads_maths.MOST_PICTURES
+        free = embeddings.newest(connection, view, unlabelled=name, limit=limit)
+        labelled = embeddings.labelled(connection, view, name, (), limit=limit)
+        return free, labelled, None if taught is None else _question(taught)
+
+
+def _check_enough(
+    name: str, camera: str | None, classes: Sequence[str], labelled: Sequence[Seen]
+) -> tuple[str, ...]:
+    """The classes, if there is something to learn."""
+    there = {one.label for one in labelled if one.label is not None}
+    whose = f" of the camera {camera}" if camera else ""
+    for wanted in classes:
+        if wanted not in there:
+            raise Conflict(
+                f"no picture{whose} is labelled {wanted!r} for {name!r}: label some with "
+                f"`objectclassification label PICTURE --head {name} --class …`"
+            )
+    names = tuple(classes) or tuple(sorted(there))
+    if not 2 <= len(names) <= MOST_CLASSES:
+        raise Conflict(
+            f"a head tells 2 to {MOST_CLASSES} classes apart; pictures{whose} are labelled for "
+            f"{name!r} with {', '.join(map(repr, names[:MOST_CLASSES])) or 'none'}"
+        )
+    return names
+
+
+def _question(taught: Taught) -> Question:
+    weights = np.frombuffer(taught.weights, "<f4").reshape(-1, len(taught.classes))
+    return Question(
+        name=taught.head,
+        version=taught.number,
+        classes=taught.classes,
+        camera=taught.camera,
+        crop=taught.crop,
+        abstain=taught.abstain,
+        model_sha256=taught.model_sha256,
+        head=Head(weights.astype(np.float32), taught.sharpness),
+    )
+
+
+def _suggest(
+    free: Sequence[Seen], labelled: Sequence[Seen], question: Question | None, limit: int
+) -> list[Suggestion]:
+    if not free:
+        return []
+    unlabelled = normalised(vectors([one.vector or b"" for one in free]))
+    known = [one.vector for one in labelled if one.vector is not None]
+    against = normalised(vectors(known)) if known else unlabelled[:0]
+    scores = None if question is None else question.head.scores(unlabelled)
+    sureness = None if scores is None else margins(scores)
+    found = []
+    for number, why in suggest(unlabelled, against, sureness, limit):
+        one, said, margin = free[number], None, None
+        if question is not None and scores is not None and sureness is not None:
+            said = question.classes[int(scores[number].argmax())]
+            margin = round(float(sureness[number]), 4)
+        url = image_url(one.picture, "thumbnail")
+        found.append(Suggestion(one.picture, one.camera, url, why, said, margin))
+    return found
