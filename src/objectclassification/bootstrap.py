@@ -35,6 +35,7 @@ from objectclassification.hub.hub import Hub
 from objectclassification.hub.limits import Limits
 from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.runner import HubRunner
+from objectclassification.judging import Judge
 from objectclassification.metrics.lag import LoopLag
 from objectclassification.metrics.page import Metrics
 from objectclassification.metrics.sources import Sources
@@ -107,6 +108,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         pool = await _pool(settings, stack)
         teacher = Teacher(database, blobs, pool)
         await teacher.load()
+        judge = Judge(database)
+        await judge.load()
         worker = Worker(
             database,
             blobs,
@@ -115,6 +118,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             name=server,
             lease_s=settings.job_lease_s,
             questions=teacher.questions,
+            judge=judge.judged,
         )
         bus.subscribe(worker.wake)
         working = await stack.enter_async_context(_in_background(worker))
@@ -149,6 +153,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 bus=bus,
                 snaps=runner,
                 teacher=teacher,
+                judge=judge,
                 inspect=runner.inspect,
                 online=partial(_online, runner),
                 counts=counts,
@@ -220,9 +225,9 @@ def _tell(runner: HubRunner, message: Message) -> None:
                 runner.uploaded(snap, camera, message.picture)
         case PictureClassified():
             picture_id, name = message.picture_id, "classified"
-            labels = [[found.label, found.score] for found in message.predictions]
+            labels = [[found.label, found.score] for found in message.found.predictions]
             if snap is not None and camera is not None:
-                runner.classified(snap, camera, message.predictions, message.answers)
+                runner.classified(snap, camera, message.found)
         case ClassificationFailed():
             picture_id, name, labels = message.picture_id, "classify_failed", []
             if snap is not None and camera is not None:

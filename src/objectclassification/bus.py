@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from objectclassification.receipts import Answer, PictureRef, Prediction
+from objectclassification.receipts import Found, PictureRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,12 @@ class PictureUploaded:
 
 @dataclass(frozen=True, slots=True)
 class PictureClassified:
-    """Predictions are stored, best first, and what heads answered."""
+    """What was found on a picture is stored."""
 
     picture_id: str
     camera: str | None
     snap: str | None
-    predictions: tuple[Prediction, ...]
-    answers: tuple[Answer, ...] = ()
+    found: Found
 
 
 @dataclass(frozen=True, slots=True)

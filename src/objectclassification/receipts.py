@@ -13,6 +13,7 @@ import msgspec
 
 State = Literal["requested", "delivered", "captured", "uploaded", "classified", "failed"]
 Until = Literal["captured", "uploaded", "classified"]
+Verdict = Literal["ok", "ng", "unsure"]
 Freshness = Literal["proven", "estimated", "replay"]
 Origin = Literal["controller", "camera"]
 Failure = Literal[
@@ -81,6 +82,39 @@ class Answer(msgspec.Struct, frozen=True):
 Answers = tuple[Answer, ...]
 
 
+class Judgement(msgspec.Struct, frozen=True):
+    """What a rule says of a picture.
+
+    Attributes:
+        rule: its name.
+        verdict: ``ok``, ``ng`` (no good) or ``unsure``.
+        why: the label or the class that it looked at, or why it cannot say.
+    """
+
+    rule: str
+    verdict: Verdict
+    why: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was found on a picture: what its shot has of it from ``classified`` on.
+
+    Attributes:
+        predictions: best first.
+        answers: of the heads that looked at it.
+        verdict: the worst of the judgements; None without any.
+        judgements: of the rules that concern it.
+    """
+
+    predictions: tuple[Prediction, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    verdict: Verdict | None = None
+    judgements: tuple[Judgement, ...] = ()
+
+
+NOTHING_FOUND = Found()
+
+
 class ShotError(msgspec.Struct, frozen=True):
     """Why a shot failed: one of :data:`FAILURES` and a line for a person."""
 
@@ -125,6 +159,8 @@ class Shot(msgspec.Struct, frozen=True):
         predictions: best first; set from ``classified`` on.
         error: set when the state is ``failed``.
         answers: of the heads that look at this camera's pictures, from ``classified`` on.
+        verdict: the worst of the judgements; None without any.
+        judgements: of the rules for this camera, from ``classified`` on.
     """
 
     camera: str
@@ -137,6 +173,13 @@ class Shot(msgspec.Struct, frozen=True):
     predictions: tuple[Prediction, ...] = ()
     error: ShotError | None = None
     answers: tuple[Answer, ...] = ()
+    verdict: Verdict | None = None
+    judgements: tuple[Judgement, ...] = ()
+
+    @property
+    def found(self) -> Found:
+        """What was found on its picture."""
+        return Found(self.predictions, self.answers, self.verdict, self.judgements)
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -242,6 +285,8 @@ class Picture(msgspec.Struct, frozen=True):
         model: what made the predictions.
         error: why it could not be classified.
         answers: of the heads that were switched on then.
+        verdict: the worst of the judgements; None without any.
+        judgements: of the rules that there were then.
         labels: what operators said of it, by head; ``""`` for what just is on it.
     """
 
@@ -259,7 +304,14 @@ class Picture(msgspec.Struct, frozen=True):
     model: Model | None = None
     error: str | None = None
     answers: tuple[Answer, ...] = ()
+    verdict: Verdict | None = None
+    judgements: tuple[Judgement, ...] = ()
     labels: dict[str, str] = {}
+
+    @property
+    def found(self) -> Found:
+        """What was found on it."""
+        return Found(self.predictions, self.answers, self.verdict, self.judgements)
 
     def ref(self) -> PictureRef:
         """What a shot says of it: the full rendition, or whichever there is."""

@@ -36,7 +36,7 @@ from objectclassification.errors import (
 from objectclassification.heads import Crop
 from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
-from objectclassification.receipts import Model, Prediction
+from objectclassification.receipts import Found, Model
 from objectclassification.store import jobs, models
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database
@@ -105,6 +105,11 @@ class WorkCounts:
                 self.steps_s[step].add(ms / 1000)
 
 
+def unjudged(camera: str | None, found: Found) -> Found:
+    """For a worker whose server has no rules."""
+    return found
+
+
 class Worker:
     """Works jobs off, as many at a time as the pool has children.
 
@@ -116,6 +121,7 @@ class Worker:
         name: of this worker, in leases; the same after a restart.
         lease_s: after this another worker may take a job over.
         questions: what is asked of a camera's pictures.
+        judge: adds what the rules say of a camera's picture.
 
     Attributes:
         counts: of what was done so far.
@@ -131,6 +137,7 @@ class Worker:
         name: str,
         lease_s: float,
         questions: Callable[[str | None], Questions] = no_questions,
+        judge: Callable[[str | None, Found], Found] = unjudged,
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -139,6 +146,7 @@ class Worker:
         self._name = name
         self._lease_s = lease_s
         self._questions = questions
+        self._judge = judge
         self._work = asyncio.Event()
         self.counts = WorkCounts()
 
@@ -230,12 +238,13 @@ class Worker:
         self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float
     ) -> None:
         thumbnail = await self._keep_thumbnail(outcome)
+        found = self._judge(job.camera, Found(outcome.predictions, asked.answers(outcome)))
         result = jobs.Result(
-            predictions=outcome.predictions,
+            found=found,
             model=Model(outcome.model_id, outcome.model_sha256),
             embedding=outcome.embedding,
             thumbnail=thumbnail,
-            answers=asked.answers(outcome),
+            at=time.time(),
             crops=tuple(zip(asked.crops, outcome.crops, strict=True)),
         )
         done = await self._write(lambda c: jobs.finish(c, job, self._name, result))
@@ -252,12 +261,11 @@ class Worker:
             **_whose(job),
             label=best and best.label,
             score=best and round(best.score, 3),
+            verdict=found.verdict,
             elapsed_ms=round(elapsed_s * 1000, 1),
             child_ms=outcome.elapsed_ms,
         )
-        found: tuple[Prediction, ...] = tuple(result.predictions)
-        answers = tuple(result.answers)
-        self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found, answers))
+        self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         """Writes what came of a job, once the disk has room for it: that is less work than anew.

@@ -130,7 +130,7 @@ async def test_a_picture_is_classified_with_all_that_belongs_to_it(shop: Shop) -
         said = await shop.heard_of(picture, PictureClassified)
     found = await shop.look(picture)
     assert found.state == "classified"
-    assert found.predictions == said.predictions
+    assert found.found == said.found
     assert found.predictions[0].label in CATS
     rows = await shop.database.read(lambda c: c.execute(select(tables.predictions)).all())
     assert len({(row.model_id, row.model_sha256) for row in rows}) == 1
@@ -313,5 +313,5 @@ async def test_the_stored_shot_goes_with_the_picture(shop: Shop) -> None:
         camera="door",
         state="classified",
         picture=(await shop.look(picture)).ref(),
-        predictions=said.predictions,
+        predictions=said.found.predictions,
     )

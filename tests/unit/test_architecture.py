@@ -18,11 +18,21 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "histogram", "masking", "systemd"}),
-    frozenset({"config", "bounds", "condition", "messages", "receipts", "heads"}),
+    frozenset({"config", "bounds", "condition", "messages", "receipts", "heads", "rules"}),
     frozenset({"auth", "trust"}),
     frozenset({"hub", "capture", "classification", "store", "bus", "certificates"}),
     frozenset(
-        {"client", "api", "worker", "recorder", "web", "housekeeping", "readiness", "teaching"}
+        {
+            "client",
+            "api",
+            "worker",
+            "recorder",
+            "web",
+            "housekeeping",
+            "readiness",
+            "teaching",
+            "judging",
+        }
     ),
     frozenset({"metrics"}),
     frozenset({"bootstrap", "diagnosis"}),
@@ -35,6 +45,8 @@ BESIDE = {
     ("messages", "condition"): "the shapes that messages carry",
     ("messages", "bounds"): "how large these may be",
     ("heads", "messages"): "what a name looks like",
+    ("rules", "messages"): "what a name looks like",
+    ("rules", "receipts"): "what is judged, and what a judgement is",
     ("condition", "receipts"): "what freshness is called",
     ("web", "api"): "the page shows what the API answers, to whom the API lets in",
 }

@@ -14,6 +14,7 @@ from objectclassification.api import (
     health,
     models,
     pictures,
+    rules,
     similar,
     snaps,
     snippets,
@@ -26,7 +27,10 @@ ROOT = Path(__file__).parents[2]
 HTTP_API = (ROOT / "docs" / "http-api.md").read_text()
 ROUTES = [
     (method, route.path)
-    for room in (snippets, snaps, pictures, similar, heads, cameras, models, tokens, health)
+    for room in (
+        *(snippets, snaps, pictures, similar, cameras),
+        *(heads, models, rules, tokens, health),
+    )
     for route in room.router.routes
     for method in route.methods
 ]

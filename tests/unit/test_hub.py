@@ -29,7 +29,7 @@ from objectclassification.messages import (
     Welcome,
     failure,
 )
-from objectclassification.receipts import Prediction, Shot, ShotError
+from objectclassification.receipts import Found, Prediction, Shot, ShotError
 from tests.hubs import ADMIN, DOOR, OPERATOR, PICTURE, VIEWER, Bench, store_error
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def test_a_whole_snap_to_its_done() -> None:
         ShotReport("snap-1", "door", "captured", camera_ms={"grab": 12.0}, freshness="proven"),
     )
     bench.hub.uploaded("snap-1", "door", PICTURE)
-    bench.hub.classified("snap-1", "door", (Prediction("cat", 0.9),))
+    bench.hub.classified("snap-1", "door", Found((Prediction("cat", 0.9),)))
     bench.carry_out()
 
     heard = bench.heard(controller)
@@ -164,7 +164,7 @@ def test_states_are_split_by_their_size_too() -> None:
     many = tuple(Prediction("\x01" * 250, 0.5) for _ in range(5))
     for name in names:
         bench.hub.uploaded("snap-1", name, PICTURE)
-        bench.hub.classified("snap-1", name, many)
+        bench.hub.classified("snap-1", name, Found(many))
     bench.carry_out()
     parts = [m for m in bench.heard(controller) if isinstance(m, Shots)]  # read as clients read
     assert [shot.camera for part in parts for shot in part.shots] == names
@@ -526,7 +526,7 @@ def test_a_camera_may_originate_a_shot() -> None:
     assert bench.heard(camera) == []  # it is not asked for what it brings
     assert only(Event, bench.heard(listener)).data["origin"] == "camera"
     bench.hub.uploaded("own-1", "door", PICTURE)
-    bench.hub.classified("own-1", "door", ())
+    bench.hub.classified("own-1", "door", Found())
     bench.carry_out()
     assert bench.finished["own-1"].answered == 1
 
@@ -556,12 +556,12 @@ def test_predictions_without_a_picture_are_no_answer() -> None:
     bench = Bench()
     camera, controller = bench.camera("door"), bench.controller()
     bench.say(controller, SnapRequest(to=("door",)))
-    bench.hub.classified("snap-1", "door", (Prediction("cat", 0.9),))
+    bench.hub.classified("snap-1", "door", Found((Prediction("cat", 0.9),)))
     bench.hub.classify_failed("snap-1", "door", "of another picture")
     bench.say(camera, ShotReport("snap-1", "door", "captured"))
     assert bench.hub.live_snaps == 1
     bench.hub.uploaded("snap-1", "door", PICTURE)
-    bench.hub.classified("snap-1", "door", (Prediction("dog", 0.8),))
+    bench.hub.classified("snap-1", "door", Found((Prediction("dog", 0.8),)))
     bench.carry_out()
     shot = bench.finished["snap-1"].shots[0]
     assert shot.picture == PICTURE
@@ -574,7 +574,7 @@ def test_a_picture_that_came_before_its_own_snap_answers_it() -> None:
     cat = (Prediction("cat", 0.9),)
     bench.rows["own-1"] = (Shot("door", "classified", picture=PICTURE, predictions=cat),)
     bench.say(camera, ShotReport("own-1", "door", "captured", origin="camera"))
-    bench.hub.classified("own-1", "door", cat)
+    bench.hub.classified("own-1", "door", Found(cat))
     bench.wait(0.1)
     shot = bench.finished["own-1"].shots[0]
     assert (shot.picture, shot.predictions) == (PICTURE, cat)

@@ -13,7 +13,7 @@ from objectclassification.messages import (
     SnapRequest,
     Welcome,
 )
-from objectclassification.receipts import Origin, Prediction, Receipt, Shot, rfc3339
+from objectclassification.receipts import Found, Origin, Prediction, Receipt, Shot, rfc3339
 from tests.hubs import ADMIN, PICTURE, Bench
 
 WALL = 1.7e9
@@ -81,11 +81,11 @@ def test_cameras_that_owe_a_picture_are_asked_again() -> None:
 def test_it_ends_with_its_last_answer() -> None:
     bench = bench_with(left_open(UPLOADED, ASKED))
     bench.now += 1
-    bench.hub.classified("left", "door", (Prediction("cat", 0.9),))
+    bench.hub.classified("left", "door", Found((Prediction("cat", 0.9),)))
     bench.hub.uploaded("left", "yard", PICTURE)
     bench.carry_out()
     assert bench.finished == {}
-    bench.hub.classified("left", "yard", ())
+    bench.hub.classified("left", "yard", Found())
     bench.carry_out()
     receipt = bench.finished["left"]
     assert (receipt.answered, receipt.missing, receipt.elapsed_ms) == (2, 0, 5000.0)
@@ -117,7 +117,7 @@ def test_whoever_asked_follows_it_again() -> None:
     assert Accepted("left", ("yard",)) in bench.heard(controller)
     assert bench.stored == {}
     bench.hub.uploaded("left", "yard", PICTURE)
-    bench.hub.classified("left", "yard", ())
+    bench.hub.classified("left", "yard", Found())
     bench.carry_out()
     assert bench.heard(controller)[-1] == Done("left", 1, 0, 0, 4000.0)
 
@@ -127,7 +127,7 @@ def test_nobody_asks_a_camera_for_a_picture_of_its_own() -> None:
     assert welcome(bench, "door").pending == ()
     bench.say(1, ShotReport("left", "door", "captured", origin="camera"))
     bench.hub.uploaded("left", "door", PICTURE)
-    bench.hub.classified("left", "door", ())
+    bench.hub.classified("left", "door", Found())
     bench.carry_out()
     assert bench.finished["left"].answered == 1
 

@@ -22,7 +22,7 @@ from objectclassification.messages import (
     SnapRequest,
     failure,
 )
-from objectclassification.receipts import RANK, Failure, Prediction, Shot, Until, tally
+from objectclassification.receipts import RANK, Failure, Found, Prediction, Shot, Until, tally
 from tests.hubs import OPERATOR, PICTURE, Bench, store_error
 
 NAMES = ("a", "b", "c")
@@ -112,7 +112,7 @@ class HubMachine(RuleBasedStateMachine):
         if what == "upload":
             self.bench.hub.uploaded(snap, camera, PICTURE)
         elif what == "classify":
-            self.bench.hub.classified(snap, camera, (Prediction("cat", 0.9),))
+            self.bench.hub.classified(snap, camera, Found((Prediction("cat", 0.9),)))
         else:
             self.bench.hub.classify_failed(snap, camera, "drawn")
         self.bench.carry_out()

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, func, select
 from objectclassification.config import load_server
 from objectclassification.errors import ConfigurationError
 from objectclassification.housekeeping import BATCH, Housekeeper, tidying
-from objectclassification.receipts import Model, Prediction, Receipt
+from objectclassification.receipts import Found, Model, Prediction, Receipt
 from objectclassification.store import jobs, retention, snaps, snippets, tables, uploads
 from objectclassification.store.retention import Candidate, Held, Limits, Policy, Reckoning
 from objectclassification.store.schema import upgrade
@@ -26,7 +26,8 @@ from objectclassification.store.writer import Database, open_database
 
 DAY_S = 86_400.0
 NOW = 1_800_000_000.0
-RESULT = jobs.Result([Prediction("cat", 0.7)], Model("test-model", "a" * 64), bytes(2560), None)
+FOUND = Found((Prediction("cat", 0.7),))
+RESULT = jobs.Result(FOUND, Model("test-model", "a" * 64), bytes(2560), None, at=NOW)
 
 
 def picture(

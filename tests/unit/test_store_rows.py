@@ -13,17 +13,18 @@ from sqlalchemy import Connection, func, select
 
 from objectclassification.errors import KeyReused, NotFound
 from objectclassification.messages import failure
-from objectclassification.receipts import Model, Prediction, Shot
+from objectclassification.receipts import Found, Model, Prediction, Shot
 from objectclassification.store import jobs, pictures, snaps, snippets, tables, uploads
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import open_database
 
 MODEL = Model("test-model", "a" * 64)
 RESULT = jobs.Result(
-    predictions=[Prediction("cat", 0.7), Prediction("dog", 0.2, box=(0.0, 0.1, 0.5, 1.0))],
+    found=Found((Prediction("cat", 0.7), Prediction("dog", 0.2, box=(0.0, 0.1, 0.5, 1.0)))),
     model=MODEL,
     embedding=bytes(2560),
     thumbnail=jobs.Thumbnail("thumb-1", "b" * 64, 900, 320, 213),
+    at=1.0,
 )
 
 
@@ -277,7 +278,7 @@ class TestJobs:
         assert done == jobs.Finished(stored=True, with_thumbnail=True)
         picture = pictures.get(connection, job.picture_id)
         assert (picture.state, picture.model) == ("classified", MODEL)
-        assert list(picture.predictions) == RESULT.predictions
+        assert picture.found == RESULT.found
         assert set(picture.renditions) == {"full", "thumbnail"}
         (embedding,) = connection.execute(select(tables.embeddings)).all()
         assert (embedding.model_sha256, len(embedding.vector)) == (MODEL.sha256, 2560)

@@ -19,6 +19,7 @@ from objectclassification.api import (
     models,
     pictures,
     problems,
+    rules,
     schema,
     similar,
     snaps,
@@ -66,8 +67,9 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
     app.state.searches = similar.Searches(parts.database)
     problems.install(app)
-    rooms = (snippets, snaps, pictures, similar, heads, cameras, models, token_routes, health)
-    for room in rooms:
+    looking = (snippets, snaps, pictures, similar, cameras)
+    knowing = (heads, models, rules)
+    for room in (*looking, *knowing, token_routes, health):
         app.include_router(room.router)
     schema.describe(app)
     app.add_middleware(Intake)

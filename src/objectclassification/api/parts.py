@@ -14,6 +14,7 @@ from objectclassification.config import ServerSettings
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
+from objectclassification.rules import Rule
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database
 
@@ -57,6 +58,16 @@ class Teacher(Protocol):
         """Which unlabelled pictures to label next."""
 
 
+class Judge(Protocol):
+    """The rules; :class:`~objectclassification.judging.Judge` is one."""
+
+    async def add(self, rule: Rule) -> bool:
+        """Judges pictures by one more rule; BadMessage, Conflict."""
+
+    async def remove(self, name: str) -> None:
+        """Judges pictures without a rule; NotFound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything a router may use.
@@ -69,6 +80,7 @@ class Parts:
         bus: to say what happened.
         snaps: the hub.
         teacher: the heads.
+        judge: the rules.
         inspect: asks a connected camera how it is.
         online: names of the cameras that are connected now.
         counts: of requests.
@@ -84,6 +96,7 @@ class Parts:
     bus: Bus
     snaps: Snaps
     teacher: Teacher
+    judge: Judge
     inspect: Callable[[str], Awaitable[CameraReport]]
     online: Callable[[], frozenset[str]]
     counts: HttpCounts

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request
 from msgspec import Meta
-from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from objectclassification.api.access import (
@@ -22,27 +20,17 @@ from objectclassification.api.access import (
     read_json,
 )
 from objectclassification.api.images import image_response
+from objectclassification.api.times import Time, seconds
 from objectclassification.errors import BadMessage
 from objectclassification.heads import NO_HEAD, ClassName, clean_class
 from objectclassification.messages import is_name
-from objectclassification.receipts import Picture
+from objectclassification.receipts import Picture, Verdict
 from objectclassification.store import labels, pictures
 
 MOST_A_PAGE = 200
 MOST_LABELS = 64
 """Said of one picture in one request."""
 
-
-def _no_number(text: str) -> str:
-    """Refuses what pydantic would take for seconds, or milliseconds, since some epoch."""
-    try:
-        float(text)
-    except ValueError:
-        return text
-    raise ValueError("not a time such as 2026-11-22T10:00:00Z")
-
-
-Time = Annotated[datetime, BeforeValidator(_no_number)]
 
 router = APIRouter(prefix="/api/pictures", tags=["pictures"])
 
@@ -76,6 +64,7 @@ async def history(
     until: Time | None = None,
     head: Annotated[str | None, Query(max_length=64)] = None,
     class_: Annotated[str | None, Query(alias="class", max_length=256)] = None,
+    verdict: Verdict | None = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
 ) -> Response:
@@ -84,10 +73,11 @@ async def history(
         camera=camera,
         label=label,
         min_score=min_score,
-        since=_seconds(since),
-        until=_seconds(until),
+        since=seconds(since),
+        until=seconds(until),
         head=head,
         answer=class_,
+        verdict=verdict,
     )
     found = await parts.database.read(
         lambda c: pictures.history(c, wanted, before=cursor, limit=limit + 1)
@@ -137,10 +127,3 @@ async def thumbnail(picture_id: str, request: Request, parts: Used, identity: Re
     """Answers the camera's thumbnail, or the one that was made when it was classified."""
     blob = await parts.database.read(lambda c: pictures.blob(c, picture_id, "thumbnail"))
     return image_response(request, parts.blobs, blob, immutable=True)
-
-
-def _seconds(at: datetime | None) -> float | None:
-    """Seconds since the epoch; a time without a zone is UTC, as all times here are."""
-    if at is None:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()

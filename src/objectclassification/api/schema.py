@@ -24,6 +24,7 @@ from objectclassification.condition import CameraReport
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Picture, Receipt
+from objectclassification.rules import Counted, Rule
 
 # What a call answers when all is well: a struct, and the statuses with their meaning.
 _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
@@ -51,6 +52,9 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("delete", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt of the ended snap"}),
     ("get", "/api/cameras"): (list[Camera], {"200": "The cameras"}),
     ("get", "/api/cameras/{name}/report"): (CameraReport, {"200": "What the camera answered"}),
+    ("get", "/api/rules"): (list[Rule], {"200": "The rules"}),
+    ("post", "/api/rules"): (Rule, {"201": "It judges", "200": "It was there already"}),
+    ("get", "/api/verdicts"): (list[Counted], {"200": "Hours with pictures, oldest first"}),
     ("get", "/api/models"): (list[ModelShown], {"200": "The models"}),
     ("put", "/api/models/{model_id}"): (
         ModelShown,
@@ -63,6 +67,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
 _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,
     ("post", "/api/models/{model_id}/use"): UseWanted,
+    ("post", "/api/rules"): Rule,
     ("post", "/api/tokens"): TokenWanted,
     ("patch", "/api/pictures/{picture_id}"): Labelling,
     ("post", "/api/heads/{name}/versions"): Teaching,
@@ -89,7 +94,14 @@ _REPORT = ("get", "/api/cameras/{name}/report")
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
 _TEACHING = (("post", "/api/heads/{name}/versions"), ("post", "/api/heads/{name}/activate"))
-_AS_THINGS_ARE = (_REPORT, _SIMILAR, *_TEACHING, ("put", _MODEL), ("delete", _MODEL))
+_AS_THINGS_ARE = (
+    ("post", "/api/rules"),
+    _REPORT,
+    _SIMILAR,
+    *_TEACHING,
+    ("put", _MODEL),
+    ("delete", _MODEL),
+)
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}

@@ -30,6 +30,7 @@ _MODULES = (
     "wait",
     "classify",
     "models",
+    "rule",
     "similar",
     "service",
     "doctor",

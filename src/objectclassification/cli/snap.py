@@ -193,7 +193,8 @@ def _found(shot: Shot, ask: str | None) -> str:
         labels = []
     else:
         labels = [f"{ask}: no answer: it was switched off meanwhile"]
-    return "\n".join([*answers, *labels, *(f"warning: {text}" for text in shot.warnings)])
+    judged = [f"{said.verdict}: {said.rule}, {said.why}" for said in shot.judgements]
+    return "\n".join([*judged, *answers, *labels, *(f"warning: {text}" for text in shot.warnings)])
 
 
 def _said(answer: Answer) -> str:

@@ -49,7 +49,7 @@ from objectclassification.messages import (
     Watch,
     decode_client,
 )
-from objectclassification.receipts import Answers, PictureRef, Prediction, Receipt, Shot, Until
+from objectclassification.receipts import Found, PictureRef, Receipt, Shot, Until
 
 
 class Hub:
@@ -273,11 +273,9 @@ class Hub:
         """The API stored a picture; nothing happens if the snap has ended."""
         self._snaps.apply(snap_id, lambda snap, now: snap.upload(camera, picture, now))
 
-    def classified(
-        self, snap_id: str, camera: str, found: tuple[Prediction, ...], answers: Answers = ()
-    ) -> None:
+    def classified(self, snap_id: str, camera: str, found: Found) -> None:
         """The worker knows what is on a picture; nothing happens if the snap has ended."""
-        self._snaps.apply(snap_id, lambda snap, now: snap.classify(camera, found, answers, now))
+        self._snaps.apply(snap_id, lambda snap, now: snap.classify(camera, found, now))
 
     def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
         """A picture cannot be classified; nothing happens if the snap has ended."""

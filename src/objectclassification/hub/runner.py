@@ -48,7 +48,7 @@ from objectclassification.hub.story import tell_end, tell_event
 from objectclassification.hub.turns import Turns
 from objectclassification.hub.waiters import Waiters
 from objectclassification.messages import Event, SnapRequest, Topic
-from objectclassification.receipts import Answers, PictureRef, Prediction, Receipt
+from objectclassification.receipts import Found, PictureRef, Receipt
 
 CAMERA_BOUND_BYTES = 1_048_576
 """Unsent bytes at which a camera or a plain client is dropped."""
@@ -213,11 +213,9 @@ class HubRunner:
         self._hub.uploaded(snap_id, camera, picture)
         self._settle()
 
-    def classified(
-        self, snap_id: str, camera: str, found: tuple[Prediction, ...], answers: Answers = ()
-    ) -> None:
-        """The worker stored the predictions of a snap's picture, and what heads answered."""
-        self._hub.classified(snap_id, camera, found, answers)
+    def classified(self, snap_id: str, camera: str, found: Found) -> None:
+        """The worker stored what it found on a snap's picture."""
+        self._hub.classified(snap_id, camera, found)
         self._settle()
 
     def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:

@@ -20,12 +20,12 @@ from objectclassification.messages import ShotReport, failure
 from objectclassification.receipts import (
     CAMERA_FAILURES,
     MISSING,
+    NOTHING_FOUND,
     RANK,
-    Answer,
     Failure,
+    Found,
     Freshness,
     PictureRef,
-    Prediction,
     Receipt,
     Shot,
     ShotError,
@@ -64,8 +64,7 @@ class LiveShot(msgspec.Struct, gc=False):
     freshness: Freshness | None = None
     warnings: tuple[str, ...] = ()
     picture: PictureRef | None = None
-    predictions: tuple[Prediction, ...] = ()
-    answers: tuple[Answer, ...] = ()
+    found: Found = NOTHING_FOUND
     error: ShotError | None = None
     moved: bool = False
     saved: bool = True
@@ -83,9 +82,11 @@ class LiveShot(msgspec.Struct, gc=False):
                 camera_ms=self.camera_ms,
                 warnings=self.warnings,
                 picture=self.picture,
-                predictions=self.predictions,
+                predictions=self.found.predictions,
                 error=self.error,
-                answers=self.answers,
+                answers=self.found.answers,
+                verdict=self.found.verdict,
+                judgements=self.found.judgements,
             )
         return self.view
 
@@ -154,8 +155,7 @@ class LiveSnap:
                 freshness=row.freshness,
                 warnings=row.warnings,
                 picture=row.picture,
-                predictions=row.predictions,
-                answers=row.answers,
+                found=row.found,
                 error=row.error,
                 ended=rank >= self._until,
             )
@@ -191,18 +191,12 @@ class LiveSnap:
                 shot.picture = picture
             self._rise(shot, "uploaded", now)
 
-    def classify(
-        self,
-        camera: str,
-        predictions: tuple[Prediction, ...],
-        answers: tuple[Answer, ...],
-        now: float,
-    ) -> None:
-        """Takes the worker's predictions, and what heads answered."""
+    def classify(self, camera: str, found: Found, now: float) -> None:
+        """Takes what the worker found on the picture."""
         shot = self._with_picture(camera, now)
         if shot is not None:
             if shot.rank != _FAILED:
-                shot.predictions, shot.answers = predictions, answers
+                shot.found = found
             self._rise(shot, "classified", now)
 
     def classify_failed(self, camera: str, detail: str, now: float) -> None:
@@ -232,8 +226,8 @@ class LiveSnap:
                 self._fail(shot, row.error, now)
                 continue
             shot.picture = shot.picture or row.picture
-            shot.predictions = shot.predictions or row.predictions
-            shot.answers = shot.answers or row.answers
+            if shot.found == NOTHING_FOUND:
+                shot.found = row.found
             shot.freshness = shot.freshness or row.freshness
             shot.elapsed_ms = {**row.elapsed_ms, **shot.elapsed_ms}
             self._rise(shot, row.state, now)

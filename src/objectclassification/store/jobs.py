@@ -9,9 +9,9 @@ from operator import itemgetter
 from sqlalchemy import Connection, bindparam, exists, func, select
 
 from objectclassification.heads import Crop
-from objectclassification.receipts import Answer, Model, Prediction, Shot, ShotError, State
+from objectclassification.receipts import Found, Model, Shot, ShotError, State
 from objectclassification.store import embeddings as seen
-from objectclassification.store import heads, models, snaps
+from objectclassification.store import heads, models, rules, snaps
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions, renditions
 
@@ -137,19 +137,19 @@ class Result:
     """What a classifier found on a picture.
 
     Attributes:
-        predictions: best first.
+        found: on it.
         model: which model said so.
         embedding: float16, little endian; empty if the model has none.
         thumbnail: None if the camera sent one.
-        answers: of the heads that looked at it.
-        crops: rectangles that some of them look at, with their embeddings.
+        at: when, seconds since the epoch.
+        crops: rectangles that some heads look at, with their embeddings.
     """
 
-    predictions: Sequence[Prediction]
+    found: Found
     model: Model
     embedding: bytes
     thumbnail: Thumbnail | None
-    answers: Sequence[Answer] = ()
+    at: float
     crops: Sequence[tuple[Crop, bytes]] = ()
 
 
@@ -213,11 +213,11 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
             "model_id": result.model.id,
             "model_sha256": result.model.sha256,
         }
-        for rank, prediction in enumerate(result.predictions)
+        for rank, prediction in enumerate(result.found.predictions)
     ]
     if rows:
         connection.execute(_NEW_PREDICTIONS, rows)
-        best = result.predictions[0]
+        best = result.found.predictions[0]
         _BEST.run(connection, {"picture": job.picture_id, "label": best.label, "score": best.score})
     if result.embedding:
         _NEW_EMBEDDING.run(
@@ -228,7 +228,10 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
                 "vector": result.embedding,
             },
         )
-    heads.add_answers(connection, job.picture_id, result.answers)
+    heads.add_answers(connection, job.picture_id, result.found.answers)
+    if result.found.verdict is not None:
+        found = result.found
+        rules.judged(connection, job.picture_id, job.camera, found, at=result.at)
     for crop, vector in result.crops if result.embedding else ():
         seen.add(connection, job.picture_id, result.model.sha256, crop, vector)
     with_thumbnail = result.thumbnail is not None and _add_thumbnail(

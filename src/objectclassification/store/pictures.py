@@ -6,10 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import Connection, Row, exists, select
 
 from objectclassification.errors import NotFound
-from objectclassification.receipts import Model, Picture, Prediction, Rendition, rfc3339
+from objectclassification.receipts import (
+    Judgement,
+    Model,
+    Picture,
+    Prediction,
+    Rendition,
+    rfc3339,
+)
 from objectclassification.store import heads
 from objectclassification.store import labels as labels_of
 from objectclassification.store.tables import answers, jobs, pictures, predictions, renditions
@@ -37,6 +45,7 @@ class Filter:
         until: captured before, seconds since the epoch.
         head: with an answer of this head.
         answer: and that answer.
+        verdict: with this one.
     """
 
     camera: str | None = None
@@ -46,6 +55,7 @@ class Filter:
     until: float | None = None
     head: str | None = None
     answer: str | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,8 @@ def history(
         if wanted.answer is not None:
             said &= answers.c["class"] == wanted.answer
         query = query.where(exists().where(said))
+    if wanted.verdict is not None:
+        query = query.where(pictures.c.verdict == wanted.verdict)
     if wanted.since is not None:
         query = query.where(pictures.c.captured_at >= wanted.since)
     if wanted.until is not None:
@@ -180,6 +192,8 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             model=models.get(row.id),
             error=work[row.id].error,
             answers=answered.get(row.id, ()),
+            verdict=row.verdict,
+            judgements=msgspec.convert(row.judgements or (), tuple[Judgement, ...]),
             labels=labelled.get(row.id, {}),
         )
         for row in rows

@@ -242,6 +242,8 @@ def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, S
             picture=picture.ref() if picture else None,
             predictions=picture.predictions if picture else (),
             answers=picture.answers if picture else (),
+            verdict=picture.verdict if picture else None,
+            judgements=picture.judgements if picture else (),
             error=ShotError(row.error_code, row.error_detail or "") if row.error_code else None,
         )
     return by_snap

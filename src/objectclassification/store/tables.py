@@ -116,9 +116,32 @@ pictures = Table(
     Column("captured_uncertainty_ms", Float),
     Column("best_label", String(256)),
     Column("best_score", Float),
+    Column("verdict", String(8)),
+    Column("judgements", JSON(none_as_null=True)),
     Index(None, "camera", "id"),
     Index(None, "snap_id", "camera"),
     Index(None, "best_label", "id"),
+    Index(None, "verdict", "id"),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("rule", JSON, nullable=False),
+    Column("added_at", Float, nullable=False),
+)
+
+# They outlive their pictures.
+verdict_counts = Table(
+    "verdict_counts",
+    metadata,
+    # Hours since the epoch.
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    # Empty: of a slot without a camera.
+    Column("camera", String(64), primary_key=True),
+    Column("verdict", String(8), primary_key=True),
+    Column("pictures", Integer, nullable=False),
 )
 
 renditions = Table(

@@ -1,0 +1,159 @@
+"""``objectclassification rule add|list|remove`` and ``verdicts``."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+
+from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    group = typer.Typer(
+        help="Rules: what makes a picture ok or ng (no good).", no_args_is_help=True
+    )
+    group.command()(add)
+    group.command("list")(list_)
+    group.command()(remove)
+    app.add_typer(group, name="rule")
+    app.command()(verdicts)
+
+
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it.")],
+    ok: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="A class or label that is good; may be repeated."),
+    ] = None,
+    ng: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VALUE", help="A class or label that is not; may be repeated."),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(metavar="HEAD", help="Whose answer it looks at; without: at the best label."),
+    ] = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Whose pictures; may be repeated. Without: everybody's."),
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Below it the best label is unsure.")
+    ] = 0.5,
+    json: AsJson = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Judge pictures by a rule, from now on.
+
+    With --ok alone everything else is ng; with --ng alone everything else is ok; with both,
+    everything else is unsure. Of several rules the worst counts: ng, unsure, ok.
+    """
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    wanted = {
+        "name": name,
+        "cameras": camera or [],
+        "head": head,
+        "ok": ok or [],
+        "ng": ng or [],
+        "min_score": min_score,
+    }
+    with Http(find_connection(server, token_file, ca)) as http:
+        made = http.json("POST", "/api/rules", wanted)
+    if json:
+        print(jsonlib.dumps(made))
+    else:
+        print(f"{made['name']} judges pictures from now on")
+
+
+def list_(
+    json: AsJson = False, server: Server = None, token_file: TokenFile = None, ca: Ca = None
+) -> None:
+    """List the rules."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        found = http.json("GET", "/api/rules")
+    if json:
+        print(jsonlib.dumps(found))
+        return
+    if not found:
+        typer.echo("no rules yet: objectclassification rule add --help", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("rule", "cameras", "looks at", "ok", "ng")
+    for rule in found:
+        seen = rule["head"] or f"the best label, from {rule['min_score']:g}"
+        good, bad = (
+            "\n".join(rule[mine]) or ("all else" if rule[others] else "")
+            for mine, others in (("ok", "ng"), ("ng", "ok"))
+        )
+        cameras = ", ".join(rule["cameras"]) or "all"
+        table.add_row(*map(Text, (rule["name"], cameras, seen, good, bad)))
+    Console().print(table)
+
+
+def remove(
+    name: Annotated[str, typer.Argument(help="The rule, as `rule list` shows it.")],
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Remove a rule; what it said of pictures stays."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    with Http(find_connection(server, token_file, ca)) as http:
+        http.json("DELETE", f"/api/rules/{quote(name, safe='')}")
+
+
+def verdicts(
+    camera: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this camera's pictures.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From when, as 2026-11-22T10:00:00Z; a day ago if not."),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Until when; now if not given.")
+    ] = None,
+    json: AsJson = False,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca: Ca = None,
+) -> None:
+    """Count the pictures that were ok, ng and unsure, by the hour."""
+    from objectclassification.client.http import Http
+    from objectclassification.config import find_connection
+
+    asked = {"camera": camera, "since": since, "until": until}
+    query = urlencode({key: value for key, value in asked.items() if value is not None})
+    with Http(find_connection(server, token_file, ca)) as http:
+        found: list[dict[str, Any]] = http.json("GET", f"/api/verdicts?{query}")
+    if json:
+        print(jsonlib.dumps(found))
+        return
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    right = [Column(name, justify="right") for name in ("ok", "ng", "unsure")]
+    table = Table("hour (UTC)", *right, show_footer=bool(found))
+    for row in found:
+        counted = [str(row[name]) for name in ("ok", "ng", "unsure")]
+        table.add_row(row["hour"][:16].replace("T", " "), *counted)
+    for column, name in zip(table.columns[1:], ("ok", "ng", "unsure"), strict=True):
+        column.footer = str(sum(row[name] for row in found))
+    table.columns[0].footer = "all"
+    Console().print(table)
