@@ -326,7 +326,7 @@ class TestWhatIsRefused:
 
     @given(noise=st.binary(max_size=200), at=st.integers(0, 2000), cut=st.integers(1, 40))
     @settings(
-        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     def test_damaged_files_never_do_anything_else(
         self, noise: bytes, at: int, cut: int, tmp_path: Path

@@ -67,10 +67,7 @@ def adopt(file: Path, told: Card) -> bytes:
         "labels": card.labels,
     }
     helper.set_model_props(model, {METADATA_KEY: json.dumps(facts, ensure_ascii=False)})
-    try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as exc:
-        raise ModelError(f"{file} is not a valid ONNX model: {_first_line(exc)}") from exc
+    sources.check(file, model)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
@@ -202,7 +199,3 @@ def _single(value: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _value(name: str, kind: int, size: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, ["N", size])
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).strip().splitlines()[0][:200]

@@ -117,7 +117,21 @@ def _load(file: Path) -> onnx.ModelProto:
             f"{file} has custom operators, of {', '.join(strange)}; ONNX's own can be run"
         )
     _bring_in(file, model)
+    check(file, model)
     return model
+
+
+def check(file: Path, model: onnx.ModelProto) -> None:
+    """Sees that a graph is whole.
+
+    Raises:
+        ModelError: it is not.
+    """
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, TypeError) as exc:  # names that are no UTF-8
+        why = str(exc).strip().splitlines()[0][:200]
+        raise ModelError(f"{file} is not a valid ONNX model: {why}") from exc
 
 
 def _bring_in(file: Path, model: onnx.ModelProto) -> None:
