@@ -243,6 +243,7 @@ class Worker:
             found=found,
             model=Model(outcome.model_id, outcome.model_sha256),
             embedding=outcome.embedding,
+            embedded_by=outcome.embedded_by,
             thumbnail=thumbnail,
             at=time.time(),
             crops=tuple(zip(asked.crops, outcome.crops, strict=True)),

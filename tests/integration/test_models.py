@@ -241,3 +241,15 @@ def test_the_command_line(plant: Served, tmp_path: Path) -> None:
     run("remove", "hues")
     assert json.loads(run("list", "--json")) == []
     assert "no model is called hues" in run("use", "hues", code=1)
+
+
+def test_embeddings_are_the_servers_own(plant: Served, tmp_path: Path) -> None:
+    """So that pictures of all cameras compare, and heads answer whatever model finds the labels."""
+    alike = put(plant, 1, "one")
+    add(plant, "colours", colours(tmp_path))
+    use(plant, "colours", "door")
+    other = put(plant, 1, "two")
+    assert other["model"]["id"] == "colours"
+    found = plant.call("GET", f"/api/pictures/{other['id']}/similar").json()["similar"]
+    assert [one["picture"]["id"] for one in found] == [alike["id"]]
+    assert found[0]["similarity"] > 0.99

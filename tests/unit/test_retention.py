@@ -27,7 +27,8 @@ from objectclassification.store.writer import Database, open_database
 DAY_S = 86_400.0
 NOW = 1_800_000_000.0
 FOUND = Found((Prediction("cat", 0.7),))
-RESULT = jobs.Result(FOUND, Model("test-model", "a" * 64), bytes(2560), None, at=NOW)
+MODEL = Model("test-model", "a" * 64)
+RESULT = jobs.Result(FOUND, MODEL, bytes(2560), MODEL.sha256, None, at=NOW)
 
 
 def picture(

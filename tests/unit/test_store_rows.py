@@ -23,6 +23,7 @@ RESULT = jobs.Result(
     found=Found((Prediction("cat", 0.7), Prediction("dog", 0.2, box=(0.0, 0.1, 0.5, 1.0)))),
     model=MODEL,
     embedding=bytes(2560),
+    embedded_by=MODEL.sha256,
     thumbnail=jobs.Thumbnail("thumb-1", "b" * 64, 900, 320, 213),
     at=1.0,
 )

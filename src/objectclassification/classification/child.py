@@ -101,22 +101,27 @@ def _answer(models: Loaded, job: Job, setup: Setup) -> Done | Failed:
 def _classify(models: Loaded, job: Job, setup: Setup) -> Done:
     from objectclassification.classification import images
 
-    classifier = models.get(job.model)
+    classifier, own = models.get(job.model), models.own
     start = time.perf_counter()
+    short_side = max(classifier.short_side, own.short_side)
     image, info = images.decode(
         Path(job.path),
-        min_short=images.short_side_for(classifier.short_side, job.crops),
+        min_short=images.short_side_for(short_side, job.crops),
         min_long=images.THUMBNAIL_SIDE if job.thumbnail else 0,
         max_pixels=setup.max_pixels,
     )
     decode_ms = (time.perf_counter() - start) * 1000
     found = classifier.classify_decoded(image, decode_ms=decode_ms, top=setup.top)
-    elapsed_ms = dict(found.elapsed_ms)
+    elapsed_ms, embedding = dict(found.elapsed_ms), found.embedding
+    if classifier is not own:
+        start = time.perf_counter()
+        embedding = own.embed(image)
+        elapsed_ms["embed"] = round((time.perf_counter() - start) * 1000, 3)
     crops: tuple[bytes, ...] = ()
     if job.crops:
         start = time.perf_counter()
         crops = tuple(
-            classifier.embed(images.cut(image, crop, classifier.middle)).astype("<f2").tobytes()
+            own.embed(images.cut(image, crop, own.middle)).astype("<f2").tobytes()
             for crop in job.crops
         )
         elapsed_ms["crops"] = round((time.perf_counter() - start) * 1000, 3)
@@ -128,7 +133,8 @@ def _classify(models: Loaded, job: Job, setup: Setup) -> Done:
         elapsed_ms["thumbnail"] = round((time.perf_counter() - start) * 1000, 3)
     return Done(
         predictions=found.predictions,
-        embedding=found.embedding.astype("<f2").tobytes(),
+        embedding=embedding.astype("<f2").tobytes(),
+        embedded_by=own.model_sha256,
         model_id=found.model_id,
         model_sha256=found.model_sha256,
         media_type=info.media_type,

@@ -59,10 +59,11 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """What a child found. ``embedding`` is float16, little-endian; sizes are as stored."""
+    """What a child found; see :class:`.outcome.Outcome`."""
 
     predictions: tuple[Prediction, ...]
     embedding: bytes
+    embedded_by: str
     model_id: str
     model_sha256: str
     media_type: str

@@ -29,7 +29,9 @@ class Outcome:
 
     Attributes:
         predictions: the best labels, best first.
-        embedding: float16 ``[1280]``, little-endian bytes.
+        embedding: float16 ``[1280]``, little-endian bytes; of the pool's own model, whichever found
+            the labels, so that pictures of all cameras can be compared, and heads read them.
+        embedded_by: hex digest of that model's file.
         model_id: the model's name.
         model_sha256: hex digest of the model's file.
         media_type: ``image/png``, ``image/jpeg`` or ``image/webp``.
@@ -42,6 +44,7 @@ class Outcome:
 
     predictions: tuple[Prediction, ...]
     embedding: bytes
+    embedded_by: str
     model_id: str
     model_sha256: str
     media_type: str

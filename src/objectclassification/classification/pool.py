@@ -279,6 +279,7 @@ def _outcome(done: Done) -> Outcome:
     return Outcome(
         predictions=done.predictions,
         embedding=done.embedding,
+        embedded_by=done.embedded_by,
         model_id=done.model_id,
         model_sha256=done.model_sha256,
         media_type=done.media_type,

@@ -83,7 +83,7 @@ class Questions:
         """What they say, by head."""
         seen: dict[Crop | None, bytes] = {None: outcome.embedding}
         seen.update(zip(self.crops, outcome.crops, strict=True))
-        return tuple(one.answer(seen[one.crop], outcome.model_sha256) for one in self._each)
+        return tuple(one.answer(seen[one.crop], outcome.embedded_by) for one in self._each)
 
 
 NOTHING_ASKED = Questions()

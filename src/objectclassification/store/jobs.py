@@ -139,7 +139,8 @@ class Result:
     Attributes:
         found: on it.
         model: which model said so.
-        embedding: float16, little endian; empty if the model has none.
+        embedding: float16, little endian; empty if the model that makes them has none.
+        embedded_by: that model's SHA-256.
         thumbnail: None if the camera sent one.
         at: when, seconds since the epoch.
         crops: rectangles that some heads look at, with their embeddings.
@@ -148,6 +149,7 @@ class Result:
     found: Found
     model: Model
     embedding: bytes
+    embedded_by: str
     thumbnail: Thumbnail | None
     at: float
     crops: Sequence[tuple[Crop, bytes]] = ()
@@ -224,7 +226,7 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
             connection,
             {
                 "picture_id": job.picture_id,
-                "model_sha256": result.model.sha256,
+                "model_sha256": result.embedded_by,
                 "vector": result.embedding,
             },
         )
@@ -233,7 +235,7 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
         found = result.found
         rules.judged(connection, job.picture_id, job.camera, found, at=result.at)
     for crop, vector in result.crops if result.embedding else ():
-        seen.add(connection, job.picture_id, result.model.sha256, crop, vector)
+        seen.add(connection, job.picture_id, result.embedded_by, crop, vector)
     with_thumbnail = result.thumbnail is not None and _add_thumbnail(
         connection, job, result.thumbnail
     )
