@@ -176,7 +176,8 @@ def _leave_out(copy: Path, keys: set[str]) -> None:
     """Takes out of the copy what was deleted while its blobs were being brought."""
     ordered = sorted(keys)
     with editing(copy) as connection:
-        models.leave_out(connection, keys & models.blobs(connection).keys())
+        if of_models := keys & models.blobs(connection).keys():
+            models.leave_out(connection, of_models)
         for start in range(0, len(ordered), MOST_AT_ONCE):
             some = ordered[start : start + MOST_AT_ONCE]
             query = select(renditions.c.picture_id).where(renditions.c.id.in_(some)).distinct()
