@@ -24,6 +24,7 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/install_debian.sh tools/debian-packages.txt
 	@sh tools/prometheus.sh .trees/prometheus
 	@sh tools/fetch_proxies.sh .trees/proxies
+	@sh tools/fetch_tfjs.sh .trees/tfjs
 	@$(BIN)/python -m pytest $(TOGETHER)
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root

@@ -77,6 +77,10 @@ def prometheus(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path=UNPACKED)
 
 
+TFJS = Path(__file__).parents[1] / ".trees" / "tfjs" / "node_modules"
+"""Where `make test` puts TensorFlow.js."""
+
+
 _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "openssl": (lambda: shutil.which("openssl") is not None, "openssl"),
     "ffmpeg": (lambda: shutil.which("ffmpeg") is not None, "ffmpeg"),
@@ -84,6 +88,11 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "prometheus": (lambda: prometheus("promtool") is not None, "prometheus"),
     "nginx": (lambda: proxy("nginx") is not None, "nginx"),
     "caddy": (lambda: proxy("caddy") is not None, "caddy"),
+    "npm": (lambda: shutil.which("npm") is not None, "npm"),
+    "tfjs": (
+        lambda: shutil.which("node") is not None and (TFJS / "@tensorflow/tfjs-core").is_dir(),
+        "nodejs npm (for npm's @tensorflow/tfjs)",
+    ),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
     "ext4": (_may_break_a_disk, "e2fsprogs and mount, loop devices, and root"),

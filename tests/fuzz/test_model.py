@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given
 from onnx import TensorProto, helper
 
-from objectclassification.classification.classifier import METADATA_KEY, Classifier
+from objectclassification.classification.classifier import Classifier
+from objectclassification.classification.model_file import METADATA_KEY
 from objectclassification.errors import ModelError
 from tests.fuzz.jsons import mutated
 from tests.fuzz.settings import fuzz

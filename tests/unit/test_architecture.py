@@ -55,7 +55,7 @@ BESIDE = {
 READS_THE_ENVIRONMENT = {
     "capture/address.py": "passwords of sources, by the names that their addresses give",
     "classification/head.py": "OpenBLAS is told through it to start no threads, before numpy loads",
-    "classification/classifier.py": "ONNX Runtime is told through it to send nothing to its maker",
+    "classification/model_file.py": "ONNX Runtime is told through it to send nothing to its maker",
     "capture/opencv.py": "OpenCV itself is told through it, before it is loaded",
 }
 """Modules outside ``config`` that touch the environment, with the reason."""

@@ -11,7 +11,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier, Picture
+from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier
+from objectclassification.classification.images import Picture
 from objectclassification.errors import ModelError, NotAnImage
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, ROCKET
 

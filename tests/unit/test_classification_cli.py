@@ -43,3 +43,24 @@ def test_a_bad_file_is_one_line_and_the_others_still_print(tmp_path: Path) -> No
 def test_json_of_bad_files_only_is_an_empty_list(tmp_path: Path) -> None:
     run = classify("--json", tmp_path / "missing.png")
     assert (run.returncode, json.loads(run.stdout)) == (1, [])
+
+
+def test_boxes_come_when_they_are_asked_for() -> None:
+    run = classify("--json", "--detect", COFFEE)
+    assert run.returncode == 0, run.stderr
+    (found,) = json.loads(run.stdout)
+    assert found["predictions"][0]["label"] == "espresso"
+    assert found["detector"] == "ssdlite-mobilenet-v2-float16"
+    cup = found["boxes"][0]
+    assert cup["label"] == "cup"
+    assert 0 < cup["box"][0] < cup["box"][2] < 1
+
+
+def test_the_table_has_a_column_for_boxes() -> None:
+    run = classify("--detect", "--top", "1", COFFEE)
+    assert run.returncode == 0, run.stderr
+    heading, labels, cup, *_ = run.stdout.splitlines()
+    assert heading.split() == ["file", "label", "score", "box", "ms"]
+    assert "espresso" in labels
+    assert "cup" in cup
+    assert cup.count("%") == 5  # its score and its four edges

@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from objectclassification.classification.classifier import METADATA_KEY
+from objectclassification.classification.model_file import METADATA_KEY
 
 # 13 is the first opset with per-channel QDQ; 17 and IR 9 are read by every supported runtime.
 OPSET: Final = 17
@@ -38,6 +38,10 @@ class Network:
         """Adds a node with one output; returns the output's name, which is the node's."""
         self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
+
+    def split(self, inputs: Sequence[str], names: Sequence[str], *, axis: int) -> None:
+        """Adds a split into as many outputs as there are names."""
+        self.nodes.append(helper.make_node("Split", inputs, names, name=names[0], axis=axis))
 
     def conv(
         self,

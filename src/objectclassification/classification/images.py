@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from objectclassification.classification.header import (
     MAX_PIXELS,
@@ -35,6 +36,9 @@ try:
     from PIL.WebPImagePlugin import WebPImageFile
 except ImportError as exc:
     raise MissingExtra("classification", "server") from exc
+
+Picture = Path | bytes | Image.Image | NDArray[np.uint8]
+"""A file, a file's bytes, a Pillow image, or RGB uint8 ``[height, width, 3]``."""
 
 THUMBNAIL_SIDE: Final = 320
 """Pixels of a thumbnail's longer side."""
@@ -97,6 +101,26 @@ def decode(
             image.draft(None, (ceil(image.width * scale), ceil(image.height * scale)))
             image.load()
             return to_rgb(image), info
+
+
+def opened_as_rgb(picture: Picture, *, min_short: int) -> Image.Image:
+    """Take a picture in any form; returns it upright and RGB.
+
+    Args:
+        picture: a file, bytes, Pillow image or RGB array.
+        min_short: as for :func:`decode`, of a file or bytes.
+
+    Raises:
+        NotAnImage, Undecodable, TooManyPixels, OSError: as for :func:`decode`.
+        ValueError: an array that is not uint8 ``[height, width, 3]``.
+    """
+    if isinstance(picture, Path | bytes):
+        return decode(picture, min_short=min_short)[0]
+    if isinstance(picture, Image.Image):
+        return to_rgb(picture)
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"not uint8 [height, width, 3]: {picture.dtype} {picture.shape}")
+    return Image.fromarray(picture)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Classification", "Prediction"]
+__all__ = ["Classification", "Detection", "Prediction"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +29,23 @@ class Classification:
 
     predictions: tuple[Prediction, ...]
     embedding: NDArray[np.float16]
+    model_id: str
+    model_sha256: str
+    elapsed_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """What one model found on one picture.
+
+    Attributes:
+        predictions: an object each, with its box in the upright picture; the surest first.
+        model_id: the model's name, from its file.
+        model_sha256: hex digest of the model's file.
+        elapsed_ms: milliseconds of each stage: ``decode`` and ``detect``.
+    """
+
+    predictions: tuple[Prediction, ...]
     model_id: str
     model_sha256: str
     elapsed_ms: dict[str, float]

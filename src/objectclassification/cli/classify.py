@@ -12,7 +12,9 @@ import typer
 from objectclassification.errors import EXIT_FAILED, ImageError
 
 if TYPE_CHECKING:
-    from objectclassification.classification.predictions import Classification
+    from objectclassification.classification.predictions import Classification, Detection
+
+    Found = tuple[Classification, Detection | None]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,17 +28,24 @@ def classify(
     top: int = typer.Option(
         5, "--top", metavar="N", min=1, max=1000, help="Labels for each picture."
     ),
+    detect: bool = typer.Option(
+        False, "--detect", help="Also find where things are: boxes with labels."
+    ),
 ) -> None:
     """Say what is on pictures."""
     # Imported late: every other command starts without the classifier's libraries.
     from objectclassification.classification.classifier import Classifier
+    from objectclassification.classification.detector import Detector
 
-    classifier = Classifier()
-    found: dict[Path, Classification] = {}
+    classifier, detector = Classifier(), Detector() if detect else None
+    found: dict[Path, Found] = {}
     failed = False
     for file in files:
         try:
-            found[file] = classifier.classify(file, top=top)
+            found[file] = (
+                classifier.classify(file, top=top),
+                detector.detect(file) if detector else None,
+            )
         except ImageError as exc:
             failed = True
             print(f"error: {file}: {exc.detail}", file=sys.stderr)
@@ -46,30 +55,53 @@ def classify(
     if as_json:
         print(json.dumps([_as_json(*item) for item in found.items()], indent=2))
     elif found:
-        _print_table(found)
+        _print_table(found, boxes=detect)
     if failed:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _as_json(file: Path, result: Classification) -> dict[str, Any]:
-    return {
+def _as_json(file: Path, found: Found) -> dict[str, Any]:
+    labelled, detected = found
+    result: dict[str, Any] = {
         "file": str(file),
-        "predictions": [{"label": p.label, "score": round(p.score, 6)} for p in result.predictions],
-        "model": result.model_id,
-        "elapsed_ms": round(sum(result.elapsed_ms.values()), 3),
+        "predictions": [
+            {"label": p.label, "score": round(p.score, 6)} for p in labelled.predictions
+        ],
+        "model": labelled.model_id,
+        "elapsed_ms": _elapsed_ms(found),
     }
+    if detected is not None:
+        result["boxes"] = [
+            {
+                "label": p.label,
+                "score": round(p.score, 6),
+                "box": [round(edge, 4) for edge in p.box or ()],
+            }
+            for p in detected.predictions
+        ]
+        result["detector"] = detected.model_id
+    return result
 
 
-def _print_table(found: dict[Path, Classification]) -> None:
+def _elapsed_ms(found: Found) -> float:
+    return round(sum(sum(each.elapsed_ms.values()) for each in found if each is not None), 3)
+
+
+def _print_table(found: dict[Path, Found], *, boxes: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("file", "label", "score", "ms", box=None, pad_edge=False)
+    # Left, top, right and bottom in percent of the picture.
+    last = ["box", "ms"] if boxes else ["ms"]
+    table = Table("file", "label", "score", *last, box=None, pad_edge=False)
     for column in table.columns[2:]:
         column.justify = "right"
     for file, result in found.items():
-        cells = [str(file), f"{sum(result.elapsed_ms.values()):.0f}"]
-        for prediction in result.predictions:
-            table.add_row(cells[0], prediction.label, f"{prediction.score:.0%}", cells[1])
+        cells = [str(file), f"{_elapsed_ms(result):.0f}"]
+        for prediction in (p for each in result if each is not None for p in each.predictions):
+            words = [cells[0], prediction.label, f"{prediction.score:.0%}"]
+            if boxes:
+                words.append(" ".join(f"{edge:.0%}" for edge in prediction.box or ()))
+            table.add_row(*words, cells[1])
             cells = ["", ""]
     Console().print(table)

@@ -14,7 +14,7 @@ from onnx import TensorProto, compose, helper, numpy_helper
 from objectclassification.classification.adoption import source as sources
 from objectclassification.classification.adoption.card import PREPROCESSING, Card, Preprocessing
 from objectclassification.classification.adoption.source import Source
-from objectclassification.classification.classifier import METADATA_KEY
+from objectclassification.classification.model_file import METADATA_KEY
 from objectclassification.errors import ModelError
 
 PREFIX: Final = "theirs/"
