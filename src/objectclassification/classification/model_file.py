@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -51,7 +52,7 @@ class ModelFile(Generic[Facts]):
     outputs: dict[str, list[int]]
     _session: onnxruntime.InferenceSession
 
-    def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+    def run(self, outputs: Sequence[str], inputs: dict[str, Any]) -> list[Any]:
         """Runs the network: arrays in, arrays out."""
         found: list[Any] = self._session.run(outputs, inputs)
         return found
