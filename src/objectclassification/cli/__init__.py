@@ -32,6 +32,7 @@ _MODULES = (
     "models",
     "rule",
     "similar",
+    "evaluate",
     "service",
     "doctor",
     "backup",

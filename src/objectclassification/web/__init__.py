@@ -16,7 +16,7 @@ from objectclassification.api.cameras import list_cameras
 from objectclassification.errors import AuthError, NotFound
 from objectclassification.trust.handshake import fingerprint
 
-_templates = jinja2.Environment(
+templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
@@ -39,11 +39,11 @@ async def cameras(request: Request, parts: Used) -> Response:
     try:
         (await identity_of(request)).require("read")
     except AuthError as exc:  # a person is looking: no problem document for them
-        page = _templates.get_template("refused.html").render(why=exc.detail)
+        page = templates.get_template("refused.html").render(why=exc.detail)
         headers = {"Content-Security-Policy": _POLICY}
         return HTMLResponse(page, status_code=problems.status_of(exc), headers=headers)
     token = token_of(request)
-    page = _templates.get_template("cameras.html").render(
+    page = templates.get_template("cameras.html").render(
         cameras=await list_cameras(parts),
         # Links carry the token the page was opened with: there are no sessions yet.
         key=f"?token={quote(token)}" if token else "",
@@ -55,7 +55,7 @@ async def cameras(request: Request, parts: Used) -> Response:
 async def trust(parts: Used) -> Response:
     """How to trust the server's own authority, on each system; whoever asks has no token yet."""
     shown = fingerprint(_authority(parts))
-    page = _templates.get_template("trust.html").render(fingerprint=shown)
+    page = templates.get_template("trust.html").render(fingerprint=shown)
     return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
 
@@ -72,5 +72,5 @@ def _authority(parts: Used) -> str:
 
 async def style() -> Response:
     """The style sheet."""
-    text = _templates.get_template("style.css").render()
+    text = templates.get_template("style.css").render()
     return Response(text, media_type="text/css", headers={"Cache-Control": "max-age=300"})
