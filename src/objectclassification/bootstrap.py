@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -218,6 +219,7 @@ def _tell(runner: HubRunner, message: Message) -> None:
         runner.know(message.camera)
         return
     snap, camera = message.snap, message.camera
+    answers: dict[str, str | None] = {}
     match message:
         case PictureUploaded():
             picture_id, name, labels = message.picture.id, "uploaded", []
@@ -226,13 +228,16 @@ def _tell(runner: HubRunner, message: Message) -> None:
         case PictureClassified():
             picture_id, name = message.picture_id, "classified"
             labels = [[found.label, found.score] for found in message.found.predictions]
+            answers = {answer.head: answer.class_ for answer in message.found.answers}
             if snap is not None and camera is not None:
                 runner.classified(snap, camera, message.found)
         case ClassificationFailed():
             picture_id, name, labels = message.picture_id, "classify_failed", []
             if snap is not None and camera is not None:
                 runner.classify_failed(snap, camera, message.detail)
-    data = {"picture": picture_id, "camera": camera, "snap": snap, "labels": labels}
+    data: dict[str, Any] = {"picture": picture_id, "camera": camera, "snap": snap, "labels": labels}
+    if answers:
+        data["answers"] = answers
     runner.publish("pictures", name, data)
 
 

@@ -120,7 +120,7 @@ def test_copies_count_once() -> None:
 
 
 def test_frames_of_one_scene_are_warned_of_and_count() -> None:
-    vectors = np.vstack([cloud(0, spread=0.01), cloud(1)])
+    vectors = np.vstack([cloud(0, spread=0.0002), cloud(1)])
     found = told(vectors, "a" * 6 + "b" * 6)
     assert found.classes[0].distinct == 6
     assert codes(found) == {"too_similar"}
@@ -128,7 +128,7 @@ def test_frames_of_one_scene_are_warned_of_and_count() -> None:
 
 
 def test_the_closest_call_and_the_most_different_are_suggested_by_turns() -> None:
-    unlabelled = np.vstack([cloud(0, number=3), cloud(5, number=3, spread=0.01)])
+    unlabelled = np.vstack([cloud(0, number=3), cloud(5, number=3, spread=0.0002)])
     sureness = np.array([0.9, 0.01, 0.5, 0.9, 0.9, 0.9])
     chosen = suggest(unlabelled, cloud(0, 1, seed=1), sureness, 3)
     assert chosen[0] == (1, "close")
@@ -140,7 +140,7 @@ def test_the_closest_call_and_the_most_different_are_suggested_by_turns() -> Non
 
 
 def test_without_labels_and_heads_different_pictures_are_suggested() -> None:
-    unlabelled = cloud(0, 1, 2, number=2, spread=0.01)
+    unlabelled = cloud(0, 1, 2, number=2, spread=0.0002)
     chosen = suggest(unlabelled, unlabelled[:0], None, 5)
     assert [why for _, why in chosen] == ["different"] * 3
     assert {number // 2 for number, _ in chosen} == {0, 1, 2}

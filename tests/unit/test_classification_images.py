@@ -219,3 +219,28 @@ def test_thumbnail_keeps_the_shape_and_never_enlarges(
 ) -> None:
     content = images.thumbnail(encoded(photograph(size), "JPEG"))
     assert header.probe(content) == header.ImageInfo("image/jpeg", *expected)
+
+
+@pytest.mark.parametrize(
+    ("crop", "left_top", "side"),
+    [
+        ((0.4, 0.4, 0.6, 0.6), (350, 150), 100),  # 160 x 80, of which the model sees all
+        ((0.0, 0.0, 0.1, 0.1), (0, 0), 100),  # moved into the picture
+        ((0.9, 0.9, 1.0, 1.0), (700, 300), 100),
+        ((0.0, 0.0, 1.0, 1.0), (-100, -300), 1000),  # larger than the picture: black around it
+    ],
+)
+def test_a_square_is_cut_about_a_rectangle(
+    crop: tuple[float, float, float, float], left_top: tuple[int, int], side: int
+) -> None:
+    image = photograph((800, 400))
+    middle = 1.6 if crop[0] == 0.4 else 0.8
+    found = images.cut(image, crop, middle)
+    assert found.size == (side, side)
+    left, top = left_top
+    assert found.tobytes() == image.crop((left, top, left + side, top + side)).tobytes()
+
+
+def test_crops_keep_their_pixels_when_a_picture_is_decoded() -> None:
+    assert images.short_side_for(256, ()) == 256
+    assert images.short_side_for(256, [(0.0, 0.0, 0.5, 1.0), (0.1, 0.1, 0.2, 0.9)]) == 2560

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from objectclassification.classification import header
+from objectclassification.classification import header, images
 from objectclassification.classification.classifier import Classifier
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.errors import (
@@ -49,6 +49,20 @@ async def test_a_child_finds_what_the_classifier_finds(pool: ClassifierPool) -> 
     assert (outcome.media_type, outcome.width, outcome.height) == ("image/png", 600, 400)
     assert outcome.thumbnail is None
     assert set(outcome.elapsed_ms) == {"decode", "infer"}
+
+
+async def test_a_child_embeds_rectangles_too(pool: ClassifierPool) -> None:
+    whole, left = (0.0, 0.0, 1.0, 1.0), (0.0, 0.25, 0.5, 0.75)
+    outcome = await pool.classify(COFFEE, crops=(left, whole))
+    assert [len(one) for one in outcome.crops] == [2560, 2560]
+    assert outcome.crops[0] != outcome.crops[1]
+    assert outcome.predictions[0].label == Classifier().classify(COFFEE).predictions[0].label
+    assert set(outcome.elapsed_ms) == {"decode", "infer", "crops"}
+    # What is embedded is the rectangle itself, all of it, and a little around it.
+    classifier = Classifier()
+    with Image.open(COFFEE) as image:
+        part = images.cut(image.convert("RGB"), left, classifier.middle)
+    assert outcome.crops[0] == classifier.embed(part).tobytes()
 
 
 async def test_a_child_makes_the_thumbnail_too(pool: ClassifierPool) -> None:

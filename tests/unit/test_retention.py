@@ -19,7 +19,7 @@ from objectclassification.config import load_server
 from objectclassification.errors import ConfigurationError
 from objectclassification.housekeeping import BATCH, Housekeeper, tidying
 from objectclassification.receipts import Found, Model, Prediction, Receipt
-from objectclassification.store import jobs, retention, snaps, snippets, tables, uploads
+from objectclassification.store import jobs, labels, retention, snaps, snippets, tables, uploads
 from objectclassification.store.retention import Candidate, Held, Limits, Policy, Reckoning
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
@@ -138,6 +138,12 @@ class TestSettings:
         assert policy.of_camera("yard") == policy.of_camera(None) == Limits(days=7.5, pictures=5)
         assert policy.of_camera("door") == Limits(days=0, pictures=5, bytes=99)
         assert not policy.keeps_all
+
+    def test_labelled_pictures_stay_unless_it_says_otherwise(self, tmp_path: Path) -> None:
+        assert Policy.of(load_server()).keeps_labelled
+        file = tmp_path / "server.toml"
+        file.write_text("keep_labelled = false\n")
+        assert not Policy.of(load_server(file)).keeps_labelled
 
     def test_by_default_everything_stays(self) -> None:
         assert Policy.of(load_server()).keeps_all
@@ -341,6 +347,20 @@ class TestHousekeeper:
         assert [one.snap for one in await store.receipts()] == ["young"]
         await store.keeper(Policy(overall=Limits(days=0.001))).tidy()
         assert await store.receipts() == []
+
+    async def test_a_labelled_picture_stays_unless_the_policy_says_otherwise(
+        self, store: Store
+    ) -> None:
+        first, _, last = await store.add(3)
+        said = {"valve": "open"}
+        await store.database.write(
+            lambda c: labels.change(c, first, said, at=1.0, token_id="somebody")
+        )
+        await store.keeper(KEEP_ONE).tidy()
+        assert await store.ids() == [first, last]
+        await store.keeper(Policy(overall=Limits(pictures=1), keeps_labelled=False)).tidy()
+        assert await store.ids() == [last]
+        assert await store.count("labels") == 0
 
     async def test_what_came_to_be_needed_meanwhile_stays(self, store: Store) -> None:
         made = await store.add(2)

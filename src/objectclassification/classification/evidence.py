@@ -80,7 +80,7 @@ def margin_to_answer(scores: Floats, classes: Indices) -> float:
     for margin in tried:
         given = found >= margin
         if margin >= LEAST_MARGIN and wrong[given].sum() <= MOST_WRONG * given.sum():
-            return margin
+            return min(margin, 1.0)
     return 1.0
 
 

@@ -28,10 +28,10 @@ Indices = NDArray[np.intp]
 MOST_PICTURES: Final = 2_000
 """The most a head is fitted to; the eigendecomposition takes some 2 s for them."""
 TWINS: Final = 0.9995
-"""Cosine from which two pictures are one: copies, or the same picture encoded anew."""
+"""Cosine from which two pictures are copies of one."""
 SCENE: Final = 0.98
 """Cosine from which two pictures look like the same scene again: frames of a camera that stands
-still, but for noise and a little light, have 0.98 to 0.998. A small thing that is turned may change
+still, but for noise and a little light, have 0.98 to 0.997. A small thing that is turned may change
 no more, so that this is only a reason to warn."""
 _RIDGES: Final = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Tried, in units of the embeddings' own spread."""
@@ -85,7 +85,11 @@ class Fitted:
 
 
 def normalised(vectors: NDArray[np.floating]) -> Vectors:
-    """Embeddings at length 1, so that the brightness of a picture counts less than what is on it.
+    """Embeddings as heads read them: the square root of each activation, then the length 1.
+
+    Activations are rarely and strongly above zero; with the root a few of them no longer decide
+    alone (Tukey's ladder of powers, for few shots: Yang, Liu and Xu 2021). How strong they are
+    together, the length, says little of what is on a picture.
 
     Args:
         vectors: ``[n, d]``.
@@ -93,7 +97,8 @@ def normalised(vectors: NDArray[np.floating]) -> Vectors:
     Returns:
         float32 ``[n, d]``; one of zeros stays.
     """
-    found = np.asarray(vectors, np.float32)
+    raw = np.asarray(vectors, np.float32)
+    found = np.sign(raw) * np.sqrt(np.abs(raw))
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(found / np.where(lengths > 0, lengths, 1), np.float32)
 

@@ -46,7 +46,10 @@ class Question:
         """
         if model_sha256 != self.model_sha256 or not self._fits(embedding):
             return Answer(self.name, self.version, None, 0.0, 0.0, {}, "stale")
-        scores = self.head.scores(normalised(vectors([embedding])))
+        seen = vectors([embedding])
+        if not np.isfinite(seen).all():  # a child that went astray; JSON knows no such numbers
+            return Answer(self.name, self.version, None, 0.0, 0.0, {}, "close")
+        scores = self.head.scores(normalised(seen))
         margin = round(float(margins(scores)[0]), 4)
         order = np.argsort(-scores[0], kind="stable")
         best = self.classes[order[0]]
