@@ -20,7 +20,7 @@ def stored(vector: np.ndarray[tuple[int], np.dtype[np.float64]]) -> bytes:
 
 
 def outcome(whole: bytes, *crops: bytes, model: str = MODEL) -> Outcome:
-    return Outcome((), whole, "model", model, "image/jpeg", 8, 8, None, {}, crops)
+    return Outcome((), whole, model, "model", model, "image/jpeg", 8, 8, None, {}, crops)
 
 
 def question(name: str = "valve", crop: Crop | None = None, abstain: float = 0.1) -> Question:
