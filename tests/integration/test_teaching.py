@@ -109,6 +109,7 @@ def test_from_labels_to_an_answer_and_back(plant: Served) -> None:
         found = ok(plant.call("GET", "/api/pictures", params=query))["pictures"]
         assert [one["id"] for one in found] == [picture]
         assert ok(plant.call("GET", "/api/pictures?head=valve&class=closed"))["pictures"] == []
+        assert ok(plant.call("GET", "/api/pictures?class=open"), 422)["code"] == "bad_message"
 
         for picture in opened + closed:  # the operator had the two mixed up
             ok(say(plant, picture, "closed" if picture in opened else "open"))

@@ -69,6 +69,8 @@ async def history(
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
 ) -> Response:
     """Pages by key: a picture that arrives while someone reads moves no page."""
+    if class_ is not None and head is None:
+        raise BadMessage("class is an answer of a head: say which with head=…")
     wanted = pictures.Filter(
         camera=camera,
         label=label,
