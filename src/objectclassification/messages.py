@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from objectclassification.bounds import check_small
 from objectclassification.condition import Condition
+from objectclassification.detection import check_options
 from objectclassification.errors import BadMessage
 from objectclassification.receipts import (
     Failure,
@@ -395,4 +396,4 @@ def _named(frame: bytes) -> str | None:
 
 def _check_request(request: SnapRequest) -> None:
     check_small("context", request.context, request.id)
-    check_small("options", request.options, request.id)
+    check_options(request.options, request.id)

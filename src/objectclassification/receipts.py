@@ -42,18 +42,37 @@ RANK: dict[str, int] = {
 """States only ever rise; a lower one that comes late fills in its time and nothing else."""
 
 
+class Classified(msgspec.Struct, frozen=True):
+    """What a classifier says of one box alone.
+
+    Attributes:
+        label: its best label.
+        score: probability, 0 to 1.
+        model: id of the classifier.
+    """
+
+    label: str
+    score: float
+    model: str
+
+
 class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
     """A label with a score, and a box if a detector made it.
 
     Attributes:
         label: name of the class.
         score: probability, 0 to 1.
-        box: left, top, right, bottom as fractions of the picture's width and height, 0 to 1.
+        box: left, top, right, bottom as fractions of the upright picture's width and height.
+        model: id of the model that said so; only where more than one had something to say of the
+            picture.
+        classified: what the classifier says of the box alone, if it was asked.
     """
 
     label: str
     score: float
     box: tuple[float, float, float, float] | None = None
+    model: str | None = None
+    classified: Classified | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -156,7 +175,7 @@ class Shot(msgspec.Struct, frozen=True):
         camera_ms: the camera's own durations, by its own clock.
         warnings: what was odd about it.
         picture: set from ``uploaded`` on.
-        predictions: best first; set from ``classified`` on.
+        predictions: labels, best first, then boxes, surest first; set from ``classified`` on.
         error: set when the state is ``failed``.
         answers: of the heads that look at this camera's pictures, from ``classified`` on.
         verdict: the worst of the judgements; None without any.
@@ -281,8 +300,9 @@ class Picture(msgspec.Struct, frozen=True):
         received_at: RFC 3339, UTC.
         renditions: by name, ``full`` and ``thumbnail`` among them.
         state: how far its classification is.
-        predictions: best first.
-        model: what made the predictions.
+        predictions: labels, best first, then boxes, surest first.
+        model: what made the labels.
+        models: of each model that made a prediction, its file's sha256, by its id.
         error: why it could not be classified.
         answers: of the heads that were switched on then.
         verdict: the worst of the judgements; None without any.
@@ -302,6 +322,7 @@ class Picture(msgspec.Struct, frozen=True):
     state: Literal["queued", "classified", "failed"]
     predictions: tuple[Prediction, ...] = ()
     model: Model | None = None
+    models: dict[str, str] = {}
     error: str | None = None
     answers: tuple[Answer, ...] = ()
     verdict: Verdict | None = None

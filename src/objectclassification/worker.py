@@ -24,6 +24,7 @@ from objectclassification.bus import (
 )
 from objectclassification.classification.outcome import Outcome
 from objectclassification.classification.questions import Questions, no_questions
+from objectclassification.detection import Detect
 from objectclassification.errors import (
     ChildDied,
     DiskFull,
@@ -45,7 +46,7 @@ POLL_S = 5.0
 """Jobs of other processes, and leases that ran out, are found by looking; our own wake us."""
 RETRY_S = 1.0
 """The pause after the database failed."""
-STEPS = ("decode", "infer", "thumbnail")
+STEPS = ("decode", "infer", "detect", "crops", "thumbnail")
 """What a child says of its time."""
 MOST_LEASES = 5
 """A picture whose worker was killed this often is given up: it may be what kills the machine."""
@@ -73,7 +74,13 @@ class Pool(Protocol):
         """How many work at the same time."""
 
     async def classify(
-        self, path: Path, *, thumbnail: bool, model: Path | None, crops: tuple[Crop, ...]
+        self,
+        path: Path,
+        *,
+        thumbnail: bool,
+        model: Path | None,
+        crops: tuple[Crop, ...],
+        detect: Detect,
     ) -> Outcome:
         """Classifies one picture; ImageError, ModelError or ChildDied."""
 
@@ -84,7 +91,7 @@ class WorkCounts:
 
     Attributes:
         pictures: by what came of them.
-        steps_s: what a child took for ``decode``, ``infer`` and ``thumbnail``.
+        steps_s: what a child took for each of :data:`STEPS`.
         job_s: from the lease of a job to its stored result, waiting for a child included.
     """
 
@@ -225,7 +232,11 @@ class Worker:
         model = self._blobs.path(job.model_key) if job.model_key else None
         try:
             return await self._pool.classify(
-                path, thumbnail=not job.has_thumbnail, model=model, crops=asked.crops
+                path,
+                thumbnail=not job.has_thumbnail,
+                model=model,
+                crops=asked.crops,
+                detect=job.detect,
             )
         except ModelError:
             # It may have been exchanged and removed since the job was leased.
@@ -242,6 +253,7 @@ class Worker:
         result = jobs.Result(
             found=found,
             model=Model(outcome.model_id, outcome.model_sha256),
+            detector=outcome.detector,
             embedding=outcome.embedding,
             embedded_by=outcome.embedded_by,
             thumbnail=thumbnail,

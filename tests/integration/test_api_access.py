@@ -104,6 +104,12 @@ TABLE = (
     Call("GET /api/pictures/{picture_id}/thumbnail", READERS, path=picture("/thumbnail")),
     Call("GET /api/pictures/{picture_id}/similar", READERS, path=picture("/similar")),
     Call("GET /api/cameras", READERS),
+    Call(
+        "PATCH /api/cameras/{name}",
+        SNAPPERS,
+        path=lambda s: "/api/cameras/door",
+        body={"json": {"detect": False}},
+    ),
     Call("GET /api/cameras/{name}/report", SNAPPERS, 404, lambda s: "/api/cameras/none/report"),
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),

@@ -40,7 +40,7 @@ def references(value: Any) -> list[str]:
 def test_it_says_what_it_is(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == __version__
-    assert len(operations(document)) == 38
+    assert len(operations(document)) == 39
     assert {method for method, _, _ in operations(document)} == METHODS
 
 
@@ -98,6 +98,8 @@ def test_real_answers_fit(document: Any, server: Served) -> None:
     schema_of(document, "put", "/snippets/{number}", "201").validate(made.json())
     snap = server.call("POST", "/api/snaps?wait=1", json={"to": ["door"], "context": {"a": 1}})
     schema_of(document, "post", "/api/snaps", "200").validate(snap.json())
+    camera = server.call("PATCH", "/api/cameras/door", json={"detect": False})
+    schema_of(document, "patch", "/api/cameras/{name}", "200").validate(camera.json())
     token = server.call("POST", "/api/tokens", json={"role": "viewer"})
     schema_of(document, "post", "/api/tokens", "201").validate(token.json())
     for path, real in {

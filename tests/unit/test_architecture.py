@@ -18,7 +18,9 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "histogram", "masking", "systemd"}),
-    frozenset({"config", "bounds", "condition", "messages", "receipts", "heads", "rules"}),
+    frozenset(
+        {"config", "bounds", "condition", "detection", "messages", "receipts", "heads", "rules"}
+    ),
     frozenset({"auth", "trust"}),
     frozenset({"hub", "capture", "classification", "store", "bus", "certificates"}),
     frozenset(
@@ -43,6 +45,8 @@ LAYERS: tuple[frozenset[str], ...] = (
 BESIDE = {
     ("messages", "receipts"): "the shapes that messages carry",
     ("messages", "condition"): "the shapes that messages carry",
+    ("messages", "detection"): "what a snap's options may ask for",
+    ("detection", "bounds"): "how large options may be",
     ("messages", "bounds"): "how large these may be",
     ("heads", "messages"): "what a name looks like",
     ("rules", "messages"): "what a name looks like",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from objectclassification.api.access import Reader, Snapper, Used, answer
+from objectclassification.api.access import Reader, Snapper, Used, answer, json_body
+from objectclassification.detection import Detect
+from objectclassification.errors import BadMessage
 from objectclassification.receipts import Picture, rfc3339
 from objectclassification.store import pictures, snippets
 
@@ -27,6 +29,7 @@ class Camera(msgspec.Struct, frozen=True):
         last_seen_at: RFC 3339, UTC, or None if it never connected.
         sleeps_until_at: RFC 3339, UTC, if it said so.
         picture: its newest one.
+        detect: whether its pictures get boxes, where the snap does not say.
     """
 
     name: str
@@ -39,12 +42,35 @@ class Camera(msgspec.Struct, frozen=True):
     last_seen_at: str | None
     sleeps_until_at: str | None
     picture: Picture | None
+    detect: Detect = False
+
+
+class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is set for a camera at the server.
+
+    Attributes:
+        detect: whether its pictures get boxes, where the snap does not say.
+    """
+
+    detect: Detect
 
 
 @router.get("", summary="Every camera")
 async def every(parts: Used, identity: Reader) -> Response:
     """Lists the cameras by name, with presence and newest picture."""
     return answer(await list_cameras(parts))
+
+
+@router.patch("/{name}", summary="Set what a camera's pictures get")
+async def change(name: str, request: Request, parts: Used, identity: Snapper) -> Response:
+    """Sets whether a camera's pictures get boxes; answers the camera."""
+    body = await json_body(request)
+    try:
+        settings = msgspec.json.decode(body, type=CameraSettings)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise BadMessage(f"not a camera's settings: {exc}"[:256]) from exc
+    await parts.database.write(lambda c: snippets.set_detect(c, name, settings.detect))
+    return answer(next(each for each in await list_cameras(parts) if each.name == name))
 
 
 @router.get("/{name}/report", summary="How a camera is, asked now")
@@ -72,6 +98,7 @@ async def list_cameras(parts: Used) -> list[Camera]:
             last_seen_at=None if row.last_seen_at is None else rfc3339(row.last_seen_at),
             sleeps_until_at=None if row.sleeps_until_at is None else rfc3339(row.sleeps_until_at),
             picture=found.get(slots[row.snippet].picture_id or ""),
+            detect=row.detect,
         )
         for row in rows
     ]

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import FastAPI
 
 from objectclassification import __version__
-from objectclassification.api.cameras import Camera
+from objectclassification.api.cameras import Camera, CameraSettings
 from objectclassification.api.heads import Activation
 from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import Labelling, PicturePage
@@ -51,6 +51,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt"}),
     ("delete", "/api/snaps/{snap_id}"): (Receipt, {"200": "The receipt of the ended snap"}),
     ("get", "/api/cameras"): (list[Camera], {"200": "The cameras"}),
+    ("patch", "/api/cameras/{name}"): (Camera, {"200": "The camera as it is now"}),
     ("get", "/api/cameras/{name}/report"): (CameraReport, {"200": "What the camera answered"}),
     ("get", "/api/rules"): (list[Rule], {"200": "The rules"}),
     ("post", "/api/rules"): (Rule, {"201": "It judges", "200": "It was there already"}),
@@ -66,6 +67,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
 }
 _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,
+    ("patch", "/api/cameras/{name}"): CameraSettings,
     ("post", "/api/models/{model_id}/use"): UseWanted,
     ("post", "/api/rules"): Rule,
     ("post", "/api/tokens"): TokenWanted,

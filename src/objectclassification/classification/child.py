@@ -13,8 +13,6 @@ import os
 import resource
 import signal
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import msgspec
@@ -25,11 +23,9 @@ from objectclassification.classification.frames import (
     Done,
     Failed,
     Job,
-    Ready,
     Setup,
     frame,
 )
-from objectclassification.classification.outcome import Thumbnail
 from objectclassification.errors import (
     ImageError,
     MissingExtra,
@@ -39,7 +35,7 @@ from objectclassification.errors import (
 )
 
 if TYPE_CHECKING:
-    from objectclassification.classification.loaded import Loaded
+    from objectclassification.classification.look import Looker
 
 NICENESS: Final = 10
 """Below the server, whose answers somebody waits for."""
@@ -76,74 +72,26 @@ def _serve(jobs: BinaryIO, answers: int) -> None:
         return
     try:
         # Imported late: a missing extra is an answer, not a traceback.
-        from objectclassification.classification.loaded import Loaded
+        from objectclassification.classification.look import Looker
 
-        models = Loaded(Path(setup.model) if setup.model else None)
+        looker = Looker(setup)
     except (MissingExtra, ModelError) as exc:
         _write(answers, Failed.of(exc))
         return
-    _write(answers, Ready(models.own.model_id, models.own.model_sha256))
+    _write(answers, looker.ready)
     while (job := _read(jobs, Job)) is not None:
-        _write(answers, _answer(models, job, setup))
+        _write(answers, _answer(looker, job))
 
 
-def _answer(models: Loaded, job: Job, setup: Setup) -> Done | Failed:
+def _answer(looker: Looker, job: Job) -> Done | Failed:
     try:
-        return _classify(models, job, setup)
+        return looker.look(job)
     except (ImageError, ModelError) as exc:
         return Failed.of(exc)
     except OSError as exc:
         return Failed.of(NotFound(f"the picture's file cannot be read: {exc.strerror}"))
     except MemoryError:
         return Failed.of(Undecodable("decoding it takes more memory than allowed"))
-
-
-def _classify(models: Loaded, job: Job, setup: Setup) -> Done:
-    from objectclassification.classification import images
-
-    classifier, own = models.get(job.model), models.own
-    start = time.perf_counter()
-    short_side = max(classifier.short_side, own.short_side)
-    image, info = images.decode(
-        Path(job.path),
-        min_short=images.short_side_for(short_side, job.crops),
-        min_long=images.THUMBNAIL_SIDE if job.thumbnail else 0,
-        max_pixels=setup.max_pixels,
-    )
-    decode_ms = (time.perf_counter() - start) * 1000
-    found = classifier.classify_decoded(image, decode_ms=decode_ms, top=setup.top)
-    elapsed_ms, embedding = dict(found.elapsed_ms), found.embedding
-    if classifier is not own:
-        start = time.perf_counter()
-        embedding = own.embed(image)
-        elapsed_ms["embed"] = round((time.perf_counter() - start) * 1000, 3)
-    crops: tuple[bytes, ...] = ()
-    if job.crops:
-        start = time.perf_counter()
-        crops = tuple(
-            own.embed(images.cut(image, crop, own.middle)).astype("<f2").tobytes()
-            for crop in job.crops
-        )
-        elapsed_ms["crops"] = round((time.perf_counter() - start) * 1000, 3)
-    thumbnail = None
-    if job.thumbnail:
-        start = time.perf_counter()
-        small = images.shrink(image)
-        thumbnail = Thumbnail(images.to_jpeg(small), small.width, small.height)
-        elapsed_ms["thumbnail"] = round((time.perf_counter() - start) * 1000, 3)
-    return Done(
-        predictions=found.predictions,
-        embedding=embedding.astype("<f2").tobytes(),
-        embedded_by=own.model_sha256,
-        model_id=found.model_id,
-        model_sha256=found.model_sha256,
-        media_type=info.media_type,
-        width=info.width,
-        height=info.height,
-        thumbnail=thumbnail,
-        elapsed_ms=elapsed_ms,
-        crops=crops,
-    )
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from objectclassification.classification.outcome import Thumbnail
+from objectclassification.detection import Detect
 from objectclassification.errors import (
     MissingExtra,
     ModelError,
@@ -22,7 +23,7 @@ from objectclassification.errors import (
     Undecodable,
 )
 from objectclassification.heads import Crop
-from objectclassification.receipts import Prediction
+from objectclassification.receipts import Model, Prediction
 
 LENGTH: Final = struct.Struct(">I")
 
@@ -49,6 +50,7 @@ class Job(msgspec.Struct, frozen=True):
     thumbnail: bool
     model: str | None = None
     crops: tuple[Crop, ...] = ()
+    detect: Detect = False
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -72,6 +74,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     thumbnail: Thumbnail | None
     elapsed_ms: dict[str, float]
     crops: tuple[bytes, ...] = ()
+    detector: Model | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

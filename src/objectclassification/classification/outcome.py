@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from objectclassification.receipts import Prediction
+from objectclassification.receipts import Model, Prediction
 
 
 class Thumbnail(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Outcome:
     """What a child found in one picture.
 
     Attributes:
-        predictions: the best labels, best first.
+        predictions: the best labels, best first, then boxes, surest first.
         embedding: float16 ``[1280]``, little-endian bytes; of the pool's own model, whichever found
             the labels, so that pictures of all cameras can be compared, and heads read them.
         embedded_by: hex digest of that model's file.
@@ -38,8 +38,10 @@ class Outcome:
         width: pixels as stored, before EXIF orientation.
         height: pixels as stored, before EXIF orientation.
         thumbnail: an upright JPEG with its size, if asked for.
-        elapsed_ms: milliseconds of each stage: ``decode``, ``infer``, ``thumbnail`` and ``crops``.
+        elapsed_ms: milliseconds of each stage: ``decode``, ``infer``, ``embed``, ``crops``,
+            ``detect``, ``boxes`` and ``thumbnail``, as far as they were asked for.
         crops: embeddings of the rectangles that were asked for, in their order.
+        detector: what made the boxes, if there are any.
     """
 
     predictions: tuple[Prediction, ...]
@@ -53,3 +55,4 @@ class Outcome:
     thumbnail: Thumbnail | None
     elapsed_ms: dict[str, float]
     crops: tuple[bytes, ...] = ()
+    detector: Model | None = None

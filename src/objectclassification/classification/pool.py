@@ -25,6 +25,7 @@ from objectclassification.classification.frames import (
 )
 from objectclassification.classification.header import MAX_PIXELS
 from objectclassification.classification.outcome import Outcome
+from objectclassification.detection import Detect
 from objectclassification.errors import ChildDied, ObjectClassificationError
 from objectclassification.heads import Crop
 
@@ -120,6 +121,7 @@ class ClassifierPool:
         thumbnail: bool = False,
         model: Path | None = None,
         crops: tuple[Crop, ...] = (),
+        detect: Detect = False,
     ) -> Outcome:
         """Classify the picture in a file; waits for a child that is free.
 
@@ -128,6 +130,7 @@ class ClassifierPool:
             thumbnail: also make a thumbnail, out of the same decoding.
             model: an ONNX file to use instead of the pool's own.
             crops: rectangles to embed, out of the same decoding.
+            detect: also find boxes, out of the same decoding, and classify each by itself if asked.
 
         Raises:
             ModelError: that model cannot be used.
@@ -142,7 +145,7 @@ class ClassifierPool:
                 self._give_up(child)
                 child = None
                 child = await self._start_child()
-            job = Job(str(path), thumbnail, str(model) if model else None, crops)
+            job = Job(str(path), thumbnail, str(model) if model else None, crops, detect)
             answer = await child.ask(job, self._timeout_s)
             if isinstance(answer, Done) and len(answer.crops) != len(crops):
                 raise ChildDied("it embedded other rectangles than it was asked for", pid=child.pid)
@@ -288,4 +291,5 @@ def _outcome(done: Done) -> Outcome:
         thumbnail=done.thumbnail,
         elapsed_ms=done.elapsed_ms,
         crops=done.crops,
+        detector=done.detector,
     )

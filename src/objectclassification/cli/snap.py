@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from objectclassification.client.controller import Snapped
     from objectclassification.config import Connection
     from objectclassification.messages import SnapRequest
-    from objectclassification.receipts import Answer, Shot
+    from objectclassification.receipts import Answer, Prediction, Shot
 
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _STYLES = {"failed": "red", "classified": "green"}
@@ -52,6 +52,12 @@ def snap(
         str | None,
         typer.Option(metavar="HEAD", help="Answer with this head's classes only, or not at all."),
     ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect", help="Also find where things are: boxes with labels.")
+    ] = False,
+    classify_boxes: Annotated[
+        bool, typer.Option("--classify-boxes", help="Also classify each box by itself.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to save the pictures.")
     ] = None,
@@ -70,7 +76,9 @@ def snap(
         raise typer.BadParameter("name cameras or @groups, or give --all")
     if ask is not None and until != "classified":
         raise typer.BadParameter("--ask needs the picture classified: leave --until out")
-    options = {} if ask is None else {"ask": ask}
+    options: dict[str, Any] = {} if ask is None else {"ask": ask}
+    if detect or classify_boxes:
+        options["detect"] = "classify" if classify_boxes else True
     request = _request(names or ["*"], until, context or [], deadline, options)
     connection = find_connection(server, token_file, ca)
     result = _run(connection, request, quiet=json, ask=ask)
@@ -86,11 +94,7 @@ def snap(
 
 
 def _request(
-    names: list[str],
-    until: str,
-    context: list[str],
-    deadline_s: float,
-    options: dict[str, str],
+    names: list[str], until: str, context: list[str], deadline_s: float, options: dict[str, Any]
 ) -> SnapRequest:
     """The request, checked by the same rules as on the hub."""
     import msgspec
@@ -101,8 +105,13 @@ def _request(
     pairs = dict(text.partition("=")[::2] for text in context)
     if any("=" not in text for text in context):
         raise typer.BadParameter("--context looks like KEY=VALUE")
-    wanted = {"to": names, "until": until, "context": pairs, "deadline_s": deadline_s}
-    wanted["options"] = options
+    wanted = {
+        "to": names,
+        "until": until,
+        "context": pairs,
+        "deadline_s": deadline_s,
+        "options": options,
+    }
     try:
         return read_snap_request(msgspec.json.encode(wanted))
     except BadMessage as exc:
@@ -187,14 +196,15 @@ def _found(shot: Shot, ask: str | None) -> str:
     if shot.error is not None:
         return f"{shot.error.code}: {shot.error.detail}"
     answers = [_said(answer) for answer in shot.answers if ask in (None, answer.head)]
-    if ask is None:
-        labels = [f"{found.label} {100 * found.score:.0f} %" for found in shot.predictions[:3]]
-    elif answers or shot.state != "classified":
+    labels = [f"{each.label} {100 * each.score:.0f} %" for each in shot.predictions if not each.box]
+    boxes = [_box(each) for each in shot.predictions if each.box]
+    if ask is not None:
         labels = []
-    else:
-        labels = [f"{ask}: no answer: it was switched off meanwhile"]
+        if not answers and shot.state == "classified":
+            labels = [f"{ask}: no answer: it was switched off meanwhile"]
     judged = [f"{said.verdict}: {said.rule}, {said.why}" for said in shot.judgements]
-    return "\n".join([*judged, *answers, *labels, *(f"warning: {text}" for text in shot.warnings)])
+    warnings = [f"warning: {text}" for text in shot.warnings]
+    return "\n".join([*judged, *answers, *labels[:3], *boxes, *warnings])
 
 
 def _said(answer: Answer) -> str:
@@ -203,6 +213,15 @@ def _said(answer: Answer) -> str:
     scores = ", ".join(f"{name} {100 * score:.0f} %" for name, score in answer.scores.items())
     said = answer.class_ or "abstains"
     return f"{answer.head}: {said} (margin {answer.margin:.2f}; {scores})"
+
+
+def _box(found: Prediction) -> str:
+    """A box as a line: its label, and where its corners are in percent of width and height."""
+    left, top, right, bottom = (f"{100 * edge:.0f}" for edge in found.box or ())
+    line = f"{found.label} {100 * found.score:.0f} % from {left},{top} to {right},{bottom}"
+    if found.classified is not None:
+        line += f": {found.classified.label} {100 * found.classified.score:.0f} %"
+    return line
 
 
 def _ms(shot: Shot, stage: str) -> str:

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from objectclassification.detection import for_cameras
 from objectclassification.errors import Busy, Conflict, ObjectClassificationError
 from objectclassification.hub.effects import (
     Finished,
@@ -226,7 +227,7 @@ class LiveSnaps:
                 id=snap.new.id,
                 camera=name,
                 deadline_s=round(snap.deadline - now, 3),
-                options=snap.new.options,
+                options=for_cameras(snap.new.options),
             )
             for snap in self._live.values()
             if snap.phase is Phase.OPEN and snap.deadline > now and snap.new.origin != "camera"
@@ -271,7 +272,8 @@ class LiveSnaps:
         if snap.new.origin == "camera":
             return
         left_s = max(0.001, round(snap.deadline - now, 3))
-        order = SnapOrder(id=snap.new.id, camera="@", deadline_s=left_s, options=snap.new.options)
+        options = for_cameras(snap.new.options)
+        order = SnapOrder(id=snap.new.id, camera="@", deadline_s=left_s, options=options)
         head, tail = encode(order).split(b"@", 1)  # neither an id nor the tag holds an @
         payloads: dict[int, list[bytes]] = {}
         for name, shot in snap.shots.items():

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, select
+import msgspec
+from sqlalchemy import Connection, Text, bindparam, cast, exists, func, select
 
+from objectclassification import detection
+from objectclassification.detection import Detect
 from objectclassification.heads import Crop
-from objectclassification.receipts import Found, Model, Shot, ShotError, State
+from objectclassification.receipts import Found, Model, Prediction, Shot, ShotError, State
 from objectclassification.store import embeddings as seen
 from objectclassification.store import heads, models, rules, snaps
 from objectclassification.store.prepared import Prepared
-from objectclassification.store.tables import embeddings, jobs, pictures, predictions, renditions
+from objectclassification.store.tables import (
+    cameras,
+    embeddings,
+    jobs,
+    pictures,
+    predictions,
+    renditions,
+)
+from objectclassification.store.tables import snaps as snaps_table
 
 MOST_ATTEMPTS = 2
 """A picture that killed its child is tried once more, and then given up."""
@@ -36,8 +48,12 @@ _FOUND = (
         pictures.c.camera,
         pictures.c.snippet,
         models.of_picture().label("model"),
+        cast(snaps_table.c.options, Text),
+        cast(cameras.c.detect, Text),
     )
     .join(pictures, pictures.c.id == jobs.c.picture_id)
+    .outerjoin(snaps_table, snaps_table.c.id == pictures.c.snap_id)
+    .outerjoin(cameras, cameras.c.name == pictures.c.camera)
     .order_by(jobs.c.priority, jobs.c.id)
     .limit(1)
 )
@@ -94,6 +110,7 @@ class Job:
         camera: whose picture it is, or None.
         snippet: the slot it was PUT to.
         model_key: the blob of the model that its camera uses, or None for the shipped one.
+        detect: whether boxes are wanted.
     """
 
     id: str
@@ -105,6 +122,7 @@ class Job:
     camera: str | None
     snippet: int
     model_key: str | None
+    detect: Detect = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +152,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a classifier found on a picture.
+    """What was found on a picture.
 
     Attributes:
         found: on it.
@@ -144,6 +162,7 @@ class Result:
         thumbnail: None if the camera sent one.
         at: when, seconds since the epoch.
         crops: rectangles that some heads look at, with their embeddings.
+        detector: which model made the boxes; None if there are none.
     """
 
     found: Found
@@ -153,6 +172,7 @@ class Result:
     thumbnail: Thumbnail | None
     at: float
     crops: Sequence[tuple[Crop, bytes]] = ()
+    detector: Model | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +204,8 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
     found = min((row for row in free if row is not None), key=itemgetter(0, 1), default=None)
     if found is None:
         return None
-    _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet, model = found
+    _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet, *more = found
+    model, *asked = more
     _LEASE.run(
         connection, {"job": job, "by": worker, "until": now + lease_s, "times": attempts + 1}
     )
@@ -198,6 +219,7 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
         camera=camera,
         snippet=snippet,
         model_key=model,
+        detect=detection.wanted(*asked),
     )
 
 
@@ -206,15 +228,7 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
     if not _close(connection, job, worker, state="done", error=None):
         return Finished(stored=False, with_thumbnail=False)
     rows = [
-        {
-            "picture_id": job.picture_id,
-            "rank": rank,
-            "label": prediction.label,
-            "score": prediction.score,
-            "box": prediction.box,
-            "model_id": result.model.id,
-            "model_sha256": result.model.sha256,
-        }
+        _row(job.picture_id, rank, prediction, result)
         for rank, prediction in enumerate(result.found.predictions)
     ]
     if rows:
@@ -241,6 +255,22 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
     )
     _tell_shot(connection, job, "classified", None)
     return Finished(stored=True, with_thumbnail=with_thumbnail)
+
+
+def _row(picture: str, rank: int, prediction: Prediction, result: Result) -> dict[str, Any]:
+    # Only a detector makes boxes.
+    model = (result.detector if prediction.box is not None else None) or result.model
+    classified = prediction.classified
+    return {
+        "picture_id": picture,
+        "rank": rank,
+        "label": prediction.label,
+        "score": prediction.score,
+        "box": prediction.box,
+        "classified": None if classified is None else msgspec.to_builtins(classified),
+        "model_id": model.id,
+        "model_sha256": model.sha256,
+    }
 
 
 def give_up(connection: Connection, job: Job, worker: str, error: ShotError) -> bool:

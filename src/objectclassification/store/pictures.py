@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, exists, select
 
 from objectclassification.errors import NotFound
 from objectclassification.receipts import (
+    Classified,
     Judgement,
     Model,
     Picture,
@@ -163,13 +164,13 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             height=row.height,
             size_bytes=row.size_bytes,
         )
-    labels: dict[str, list[Prediction]] = {}
-    models: dict[str, Model] = {}
+    found: dict[str, list[Row[Any]]] = {}
     query = select(predictions).where(predictions.c.picture_id.in_(ids)).order_by("rank")
     for row in connection.execute(query):
-        box = tuple(row.box) if row.box else None
-        labels.setdefault(row.picture_id, []).append(Prediction(row.label, row.score, box))
-        models[row.picture_id] = Model(row.model_id, row.model_sha256)
+        found.setdefault(row.picture_id, []).append(row)
+    models = {
+        picture: {row.model_id: row.model_sha256 for row in said} for picture, said in found.items()
+    }
     answered, labelled = heads.answers_of(connection, ids), labels_of.of_pictures(connection, ids)
     query_jobs = select(jobs.c.picture_id, jobs.c.state, jobs.c.error)
     work = {
@@ -188,8 +189,11 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             received_at=rfc3339(row.received_at),
             renditions=forms.get(row.id, {}),
             state=_STATES[work[row.id].state],
-            predictions=tuple(labels.get(row.id, ())),
-            model=models.get(row.id),
+            predictions=tuple(
+                _prediction(each, several=len(models[row.id]) > 1) for each in found.get(row.id, ())
+            ),
+            model=_first_model(found.get(row.id)),
+            models=models.get(row.id, {}),
             error=work[row.id].error,
             answers=answered.get(row.id, ()),
             verdict=row.verdict,
@@ -198,3 +202,18 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
         )
         for row in rows
     ]
+
+
+def _prediction(row: Row[Any], *, several: bool) -> Prediction:
+    return Prediction(
+        label=row.label,
+        score=row.score,
+        box=tuple(row.box) if row.box else None,
+        model=row.model_id if several else None,
+        classified=Classified(**row.classified) if row.classified else None,
+    )
+
+
+def _first_model(said: Sequence[Row[Any]] | None) -> Model | None:
+    """What made the labels: they come before the boxes."""
+    return Model(said[0].model_id, said[0].model_sha256) if said else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from objectclassification.detection import Detect
 from objectclassification.errors import NotFound
 from objectclassification.store.tables import cameras, snippets
 
@@ -28,6 +29,7 @@ class CameraRow:
     version: str = ""
     last_seen_at: float | None = None
     sleeps_until_at: float | None = None
+    detect: Detect = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,17 @@ def seen(connection: Connection, name: str, *, at: float, sleeps_until_at: float
     )
 
 
+def set_detect(connection: Connection, name: str, detect: Detect) -> None:
+    """Notes whether a camera's pictures get boxes.
+
+    Raises:
+        NotFound: there is no such camera.
+    """
+    query = cameras.update().where(cameras.c.name == name).values(detect=detect or None)
+    if connection.execute(query).rowcount == 0:
+        raise NotFound(f"no camera {name}: it is known once it has a token or has connected")
+
+
 def all_cameras(connection: Connection) -> list[CameraRow]:
     """Every known camera, by name."""
     query = (
@@ -101,6 +114,7 @@ def all_cameras(connection: Connection) -> list[CameraRow]:
             version=row.version,
             last_seen_at=row.last_seen_at,
             sleeps_until_at=row.sleeps_until_at,
+            detect=row.detect or False,
         )
         for row in connection.execute(query)
     ]

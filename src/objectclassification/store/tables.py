@@ -52,6 +52,8 @@ cameras = Table(
     Column("first_seen_at", Float, nullable=False),
     Column("last_seen_at", Float),
     Column("sleeps_until_at", Float),
+    # Whether its pictures get boxes, where the snap does not say; None: no.
+    Column("detect", JSON(none_as_null=True)),
 )
 
 snaps = Table(
@@ -187,6 +189,8 @@ predictions = Table(
     Column("label", String(256), nullable=False),
     Column("score", Float, nullable=False),
     Column("box", JSON(none_as_null=True)),
+    # What a classifier says of the box alone.
+    Column("classified", JSON(none_as_null=True)),
     Column("model_id", String(256), nullable=False),
     Column("model_sha256", String(64), nullable=False),
     Index(None, "label", "picture_id"),
