@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -72,6 +73,41 @@ async def test_a_child_makes_the_thumbnail_too(pool: ClassifierPool) -> None:
     assert (outcome.thumbnail.width, outcome.thumbnail.height) == (320, 213)
     assert (info.media_type, info.width, info.height) == ("image/jpeg", 320, 213)
     assert "thumbnail" in outcome.elapsed_ms
+
+
+async def test_a_child_finds_boxes_when_it_is_asked(pool: ClassifierPool) -> None:
+    outcome = await pool.classify(COFFEE, detect=True)
+    labels, found = outcome.predictions[:5], outcome.predictions[5:]
+    assert [(each.label, each.box) for each in labels] == [
+        (each.label, None) for each in Classifier().classify(COFFEE).predictions
+    ]
+    assert [each.label for each in found] == ["cup", "dining table"]
+    assert outcome.detector is not None
+    assert {each.model for each in found} == {outcome.detector.id}
+    assert {each.model for each in labels} == {outcome.model_id}
+    assert set(outcome.elapsed_ms) == {"decode", "infer", "detect"}
+    again = await pool.classify(COFFEE, detect="classify")
+    assert [each.box for each in again.predictions[5:]] == [each.box for each in found]
+    (cup, _) = [each.classified for each in again.predictions[5:]]
+    assert cup is not None and cup.label in ("espresso", "cup", "coffee mug")
+    assert "crops" in again.elapsed_ms
+    assert (await pool.classify(ROCKET, detect=True)).detector is None  # nothing that COCO knows
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process had at a time."""
+    (found,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return 1024 * int(found)
+
+
+async def test_a_child_with_both_models_stays_small(pool: ClassifierPool, tmp_path: Path) -> None:
+    with Image.open(MOTORCYCLE) as image:
+        large = image.convert("RGB").resize((1920, 1080))
+    large.save(tmp_path / "1080p.jpg", quality=92)
+    for detect in (False, True, "classify"):
+        await pool.classify(tmp_path / "1080p.jpg", thumbnail=True, detect=detect)
+    (pid,) = pool.pids
+    assert peak_bytes(pid) < 250e6
 
 
 async def test_several_children_work_at_the_same_time() -> None:

@@ -47,7 +47,7 @@ class Detector:
     """
 
     def __init__(self, model: Path | None = None, *, threads: int = 1) -> None:
-        """Load a model: some 35 ms.
+        """Load a model: some 60 ms.
 
         Args:
             model: an ONNX file with our metadata; the shipped SSDLite-MobileNetV2 if None.

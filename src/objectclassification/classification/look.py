@@ -30,7 +30,8 @@ classifier. A 1080p JPEG is decoded whole for it."""
 class Looker:
     """Looks at pictures with the classifiers of cameras and, once that is asked for, a detector.
 
-    The detector is loaded at its first use: 35 ms then, and until then none of its memory.
+    The detector is loaded at its first use: that takes 60 ms once, and a child that is never asked
+    for boxes has not its 70 MB.
 
     Attributes:
         ready: what to say of its own classifier, the one of pictures whose camera has no other.
@@ -140,7 +141,7 @@ class Looker:
 
 
 def _with_crop(image: Image.Image, classifier: Classifier, found: Prediction) -> Prediction:
-    """The box with what the classifier says of it: of the square around it, see there."""
+    """The box with what the classifier says of it, see :func:`square_around`."""
     assert found.box is not None  # noqa: S101 - a detector's
     crop = image.crop(square_around(found.box, image.size, classifier.middle))
     best = classifier.classify(crop, top=1).predictions[0]
