@@ -23,6 +23,7 @@ from objectclassification.bus import (
     PictureUploaded,
 )
 from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.pool import ChildNotStarted
 from objectclassification.classification.questions import Questions, no_questions
 from objectclassification.detection import Detect
 from objectclassification.errors import (
@@ -45,7 +46,7 @@ from objectclassification.store.writer import Database
 POLL_S = 5.0
 """Jobs of other processes, and leases that ran out, are found by looking; our own wake us."""
 RETRY_S = 1.0
-"""The pause after the database failed."""
+"""The pause after the database failed, or no child could be started."""
 STEPS = ("decode", "infer", "detect", "crops", "thumbnail")
 """What a child says of its time."""
 MOST_LEASES = 5
@@ -203,6 +204,10 @@ class Worker:
         except asyncio.CancelledError:
             await self._database.write(lambda c: jobs.put_back(c, job, self._name))
             raise
+        except ChildNotStarted as exc:
+            log.error("the job loop waits for a child process", why=exc.detail)
+            await self._database.write(lambda c: jobs.put_back(c, job, self._name))
+            await asyncio.sleep(RETRY_S)
         except (ImageError, ModelError, NotFound, ChildDied) as exc:
             await self._give_up(job, exc)
         else:
@@ -217,6 +222,8 @@ class Worker:
         for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
             try:
                 return await self._with_its_model(job, path, asked)
+            except ChildNotStarted:
+                raise
             except ChildDied as exc:
                 log.warning(
                     "a classifying child died",

@@ -170,6 +170,7 @@ def test_a_body(
         ({"a": ("a.jpg", PNG[:-5])}, 422, "undecodable"),
         ({"a": ("a.jpg", bytes(33 * MIB))}, 413, "too_large"),
         ({"note": (None, "x" * 70_000), "a": ("a.jpg", JPEG)}, 422, "bad_request"),
+        ({f"{number}": (None, "") for number in range(100_000)}, 422, "bad_request"),
     ],
     ids=[
         "no file",
@@ -180,6 +181,7 @@ def test_a_body(
         "cut short",
         "33 MiB",
         "a long field",
+        "a hundred thousand fields",
     ],
 )
 def test_a_form(clean: Served, files: dict[str, Any], status: int, code: str) -> None:

@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 import zlib
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -291,6 +292,28 @@ def test_requests_behind_one_another_are_few(tmp_path: Path) -> None:
                     got += polite.recv(65_536)
         assert b"400 Bad Request" in rest_of(raw(server.port, known * 1000))
         assert b"400 Bad Request" in rest_of(raw(server.port, stranger * 8))
+
+
+def test_trailers_are_bounded_and_kept_by_nobody(tmp_path: Path) -> None:
+    """They come behind the body, when nobody counts headers any more."""
+    head = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head += "1\r\na\r\n0\r\n"
+    with ServeProcess(tmp_path) as server:
+        assert b"200 OK" in raw_answer(server.port, f"{head}X: y\r\n\r\n")
+        process = psutil.Process(server.process.pid)
+        before = process.memory_info().rss
+        for _ in range(4):
+            with raw(server.port) as sock, suppress(ConnectionError):  # it hangs up
+                sock.sendall(head.encode() + b"X: y\r\n" * (10 * MIB // 6) + b"\r\n")
+                while sock.recv(65_536):
+                    pass
+        assert process.memory_info().rss - before < 20 * MIB
+        assert server.call("GET", "/healthz").status_code == 200
+
+
+def raw_answer(port: int, sends: str) -> bytes:
+    with raw(port, sends) as sock:
+        return sock.recv(65_536)
 
 
 ATTACKS = (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest_asyncio
+from PIL import Image
 from sqlalchemy import Row, select
 
 from objectclassification.bus import (
@@ -21,6 +24,7 @@ from objectclassification.bus import (
     PictureClassified,
     PictureUploaded,
 )
+from objectclassification.classification.classifier import SHIPPED_MODEL
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.receipts import Picture, Shot
 from objectclassification.store import jobs, pictures, snaps, snippets, tables, uploads
@@ -29,7 +33,7 @@ from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
 from objectclassification.worker import MOST_LEASES, Worker
 from tests.photographs import CATS, CHELSEA
-from tests.serving import WAIT_S, photo
+from tests.serving import WAIT_S, photo, until
 
 T = TypeVar("T", bound=Message)
 
@@ -211,15 +215,17 @@ async def test_a_child_killed_over_a_picture_costs_nothing(shop: Shop) -> None:
 
 
 async def test_a_picture_that_kills_every_child_is_given_up(shop: Shop) -> None:
+    slow = io.BytesIO()  # to decode, so that each child is killed with it
+    Image.effect_noise((4000, 3000), 50).save(slow, "PNG", compress_level=1)
     async with shop.worker():
-        picture = await shop.add(photo())
+        picture = await shop.add(slow.getvalue())
         said = asyncio.create_task(shop.heard_of(picture, ClassificationFailed))
         killed: set[int] = set()
         while not said.done():
-            for pid in set(shop.pool.pids) - killed:
+            for pid in set(shop.pool.pids) - killed if shop.pool.ready else ():
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
-            await asyncio.wait({said}, timeout=0.01)
+            await asyncio.wait({said}, timeout=0.005)
         assert len(killed) >= jobs.MOST_ATTEMPTS
         assert "died" in said.result().detail
         another = await shop.add(photo("another"))
@@ -315,3 +321,23 @@ async def test_the_stored_shot_goes_with_the_picture(shop: Shop) -> None:
         picture=(await shop.look(picture)).ref(),
         predictions=said.found.predictions,
     )
+
+
+async def test_a_child_that_cannot_start_costs_no_picture(shop: Shop, tmp_path: Path) -> None:
+    """While the installation is changed under the server, say: pictures wait for its end."""
+    model, away = tmp_path / "model.onnx", tmp_path / "away"
+    shutil.copy(SHIPPED_MODEL, model)
+    async with asyncio.timeout(WAIT_S):
+        shop.pool = pool = ClassifierPool(1, model=model)
+        await pool.start()
+        model.rename(away)
+        os.kill(pool.pids[0], signal.SIGKILL)
+        async with shop.worker():
+            waiting = [await shop.add(CHELSEA.read_bytes()) for _ in range(2)]
+            # It, and two that found no model.
+            await asyncio.to_thread(until, lambda: pool.lost >= 3)
+            away.rename(model)
+            for picture in waiting:
+                await shop.heard_of(picture, PictureClassified)
+        assert not [one for one in shop.heard if isinstance(one, ClassificationFailed)]
+        await pool.close()

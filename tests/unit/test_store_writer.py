@@ -220,3 +220,11 @@ async def test_a_full_database_refuses_and_recovers(database: Database) -> None:
     await database.write(limit(1_000_000))
     await database.write(large)
     assert "large" in {row.name for row in await database.read(snippets.all_cameras)}
+
+
+async def test_what_is_written_to_a_file_that_is_gone_is_refused(database: Database) -> None:
+    """It would be lost with the process, and was not acknowledged."""
+    for name in ("db", "db-wal", "db-shm"):
+        (database.file.parent / name).unlink()
+    with pytest.raises(StoreError, match="deleted or replaced"):
+        await database.write(lambda c: snippets.register(c, "door", at=1.0))

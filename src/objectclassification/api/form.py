@@ -13,6 +13,8 @@ from objectclassification.errors import RequestError
 
 MAX_BESIDE_BYTES = 65_536
 """The most that all other fields of a form may hold."""
+MAX_PARTS = 64
+"""Each is read in Python, on the event loop; forms of a camera have one, of a page a handful."""
 
 
 class FormReader:
@@ -33,7 +35,7 @@ class FormReader:
         if not boundary:
             raise RequestError("not a form we can read: its content type names no boundary")
         self.media_type = ""
-        self._files = 0
+        self._files = self._parts = 0
         self._in_file = False
         self._ended = False
         self._beside = 0
@@ -44,7 +46,7 @@ class FormReader:
             self._parser = MultipartParser(
                 boundary,
                 {
-                    "on_part_begin": self._headers.clear,
+                    "on_part_begin": self._on_part_begin,
                     "on_header_field": self._on_header_field,
                     "on_header_value": self._on_header_value,
                     "on_header_end": self._on_header_end,
@@ -72,6 +74,12 @@ class FormReader:
             raise RequestError("not a form we can read: it is cut short")
         if self._files != 1:
             raise RequestError("the form must have the image as its one file")
+
+    def _on_part_begin(self) -> None:
+        self._headers.clear()
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise RequestError(f"a form of over {MAX_PARTS} parts: send the image as its one file")
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]

@@ -73,7 +73,7 @@ class TimedHttp(HttpToolsProtocol):
         self._is_known = False
         self._header_timeout_s = header_timeout_s
         self._header_timer: asyncio.TimerHandle | None = None
-        self._header_bytes = 0
+        self._header_bytes = self._trailer_bytes = 0
         self._in_body = False
         self._handed_on_at = 0.0
         self._request_ended = False
@@ -101,6 +101,15 @@ class TimedHttp(HttpToolsProtocol):
         if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("Request headers are too large.")
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One of its headers, or a trailer: that is none of the request, and nobody reads it."""
+        if not self._in_body:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailer_bytes > MAX_HEADER_BYTES:
+            raise ValueError("trailers are too large")  # httptools makes it a 400
+
     def on_headers_complete(self) -> None:
         """The request is whole as far as its headers go."""
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -110,7 +119,7 @@ class TimedHttp(HttpToolsProtocol):
         if len(self.pipeline) >= most:
             raise ValueError("too many requests at once")
         self._stop_waiting()
-        self._in_body = True
+        self._in_body, self._trailer_bytes = True, 0
         before, self._handed_on_at = self.cycle, self.loop.time()
         super().on_headers_complete()
         if self.cycle is not before:  # no upgrade

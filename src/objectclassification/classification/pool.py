@@ -26,7 +26,12 @@ from objectclassification.classification.frames import (
 from objectclassification.classification.header import MAX_PIXELS
 from objectclassification.classification.outcome import Outcome
 from objectclassification.detection import Detect
-from objectclassification.errors import ChildDied, ObjectClassificationError
+from objectclassification.errors import (
+    ChildDied,
+    MissingExtra,
+    ModelError,
+    ObjectClassificationError,
+)
 from objectclassification.heads import Crop
 
 log = structlog.get_logger(__name__)
@@ -40,6 +45,10 @@ STOP_TIMEOUT_S: Final = 1.0
 
 MAX_FRAME_BYTES: Final = 4 * 2**20
 """Far more than any answer: predictions, an embedding of 2.5 kB and a thumbnail."""
+
+
+class ChildNotStarted(ChildDied):
+    """No child could be started, or it ended before it had a picture: none is to blame."""
 
 
 class ClassifierPool:
@@ -136,15 +145,15 @@ class ClassifierPool:
             ModelError: that model cannot be used.
             NotAnImage, Undecodable, TooManyPixels: the picture is bad, whoever tries it.
             NotFound: the file cannot be read.
-            ChildDied: the child died or took longer than ``timeout_s``, or the pool was closed;
-                retryable.
+            ChildDied: the child died or took longer than ``timeout_s``; retryable.
+            ChildNotStarted: there is none to ask: none can be started, or the pool was closed.
         """
         child = await self._idle.get()
         try:
             if child is None or not child.alive:
                 self._give_up(child)
                 child = None
-                child = await self._start_child()
+                child = await self._replacement()
             job = Job(str(path), thumbnail, str(model) if model else None, crops, detect)
             answer = await child.ask(job, self._timeout_s)
             if isinstance(answer, Done) and len(answer.crops) != len(crops):
@@ -174,6 +183,13 @@ class ClassifierPool:
         await asyncio.gather(*self._stopping)
         for _ in range(self.size):
             self._idle.put_nowait(None)
+
+    async def _replacement(self) -> _Child:
+        try:
+            return await self._start_child()
+        except (ChildDied, ModelError, MissingExtra) as exc:  # while it is installed anew, say
+            detail = f"no child process can be started: {exc.detail}"
+            raise ChildNotStarted(detail) from exc
 
     async def _start_child(self) -> _Child:
         if self._closed:

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from objectclassification.errors import DataFolderUnusable, DiskFull, StoreError
 from objectclassification.store.counts import CommitCounts
+from objectclassification.store.folder import file_identity
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -69,6 +70,7 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
         self._thread = threading.Thread(target=self._run, name="store-write", daemon=True)
         self._closed = False
+        self._identity = file_identity(file)
         self.counts = CommitCounts()
 
     @property
@@ -83,6 +85,7 @@ class Database:
 
     def start(self) -> None:
         """Starts the writing thread."""
+        self._identity = file_identity(self.file)
         self._thread.start()
 
     async def write(self, work: Work[T]) -> T:
@@ -155,6 +158,10 @@ class Database:
                     # From here on it cannot be taken back.
                     if not future.cancelled():
                         outcomes.append((future, *_in_savepoint(self._connection, work)))
+            if file_identity(self.file) != self._identity:
+                # What was committed is gone with the last one who has the old file open.
+                gone = StoreError(f"{self.file} was deleted or replaced under the server")
+                return [(future, None, gone) for _, future in batch]
             self.counts.committed(len(outcomes), time.monotonic() - began)
         except _REFUSALS as exc:
             self.counts.failed += 1
