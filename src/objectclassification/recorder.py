@@ -83,7 +83,7 @@ class DatabaseRecorder:
             if late is not None:  # an end that was told already
                 late(connection)
             if snaps.add(connection, new):
-                heads.check_ask(connection, snap.options, snap.cameras)
+                heads.check_ask(connection, snap.options, snap.cameras, snap.until)
                 # A camera's own picture may have come before its snap: merging keeps it. Nobody
                 # else's answers what was not asked yet.
                 if snap.origin == "controller":

@@ -16,7 +16,9 @@ from sqlalchemy import Connection
 from objectclassification.auth import TokenRole
 from objectclassification.classification.classifier import SHIPPED_MODEL
 from objectclassification.store import heads as stored
-from objectclassification.store import retention
+from objectclassification.store import labels as said
+from objectclassification.store import pictures, retention
+from objectclassification.teaching import teacher
 from tests.photographs import CHELSEA, COFFEE, ROCKET, views
 from tests.serving import CameraLink, Served
 
@@ -65,8 +67,8 @@ def label_both(server: Served, number: int = 6, seed: int = 0) -> tuple[list[str
     """Uploads and labels views of two photographs as open and closed."""
     opened = put(server, *views(COFFEE, number, seed))
     closed = put(server, *views(CHELSEA, number, seed))
-    for name, pictures in (("open", opened), ("closed", closed)):
-        for picture in pictures:
+    for name, some in (("open", opened), ("closed", closed)):
+        for picture in some:
             ok(say(server, picture, name))
     return opened, closed
 
@@ -172,8 +174,8 @@ class TestCrop:
     def test_a_small_thing_is_taught_by_its_rectangle(self, plant: Served) -> None:
         """A lamp in the corner of one scene: the rest of the picture says nothing."""
         lit, dark = (put(plant, *scenes(lamp, 6)) for lamp in ("yellow", "black"))
-        for name, pictures in (("on", lit), ("off", dark)):
-            for picture in pictures:
+        for name, some in (("on", lit), ("off", dark)):
+            for picture in some:
                 ok(say(plant, picture, name, "lamp"))
         crop = [0.9, 0.86, 0.96, 0.94]
         taught = teach(plant, head="lamp", crop=crop, camera="door")
@@ -273,6 +275,16 @@ class TestBadInput:
         made = server.call("PUT", "/snippets/1", data=views(COFFEE, 1)[0]).json()
         assert ok(say(server, made["id"], "open", head), 422)["code"] == "bad_message"
 
+    def test_there_is_an_end_to_names(self, plant: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(said, "MOST_NAMES", 2)
+        (picture,) = put(plant, *views(COFFEE, 1))
+        for head, name in (("a", "x"), ("a", "y"), ("b", "x"), ("", "x"), ("a", "x")):
+            ok(say(plant, picture, name, head))
+        ok(say(plant, put(plant, *views(COFFEE, 1, 1))[0], "y", "a"))
+        assert "with 2 classes already" in ok(say(plant, picture, "z", "a"), 409)["detail"]
+        assert "for 2 heads already" in ok(say(plant, picture, "x", "c"), 409)["detail"]
+        ok(say(plant, picture, "anything", ""))
+
     def test_a_picture_that_is_not_there(self, server: Served) -> None:
         assert ok(say(server, "nowhere", "open"), 404)["code"] == "not_found"
 
@@ -301,6 +313,12 @@ class TestAsk:
             refused = plant.call("POST", "/api/snaps", json=body)
             assert "no head 'valve' is switched on" in ok(refused, 404)["detail"]
             assert plant.rows()["snaps"] == 0
+            activate(plant, 1)
+            early = {**body, "until": "uploaded"}
+            assert (
+                "needs until: classified"
+                in (ok(plant.call("POST", "/api/snaps", json=early), 422)["detail"])
+            )
             body["options"] = {"ask": ["valve"]}
             assert ok(plant.call("POST", "/api/snaps", json=body), 422)["code"] == "bad_message"
 
@@ -406,3 +424,27 @@ def scenes(lamp: str, number: int, seed: int = 0) -> list[bytes]:
         scene.save(buffer, "JPEG", quality=90)
         made.append(buffer.getvalue())
     return made
+
+
+def test_looking_again_is_bounded_and_goes_on_with_the_next_call(
+    plant: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_both(plant, 3)
+    crop = [0.1, 0.1, 0.9, 0.9]
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher, "LOOK_S", 0.0)
+        busy = teach(plant, 503, crop=crop)
+    assert busy["code"] == "busy"
+    assert busy["detail"] == "6 labelled pictures are still to be looked at: ask again"
+    assert teach(plant, crop=crop)["evidence"]["pictures"] == 6
+
+
+def test_a_picture_whose_file_is_gone_does_not_count(plant: Served) -> None:
+    opened, _ = label_both(plant, 3)
+    blob = plant.run(plant.parts.database.read(lambda c: pictures.blob(c, opened[0], "full")))
+    plant.parts.blobs.delete(blob.key)
+    evidence = teach(plant, crop=[0.1, 0.1, 0.9, 0.9])["evidence"]
+    assert evidence["pictures"] == 5
+    assert [one["detail"] for one in evidence["findings"] if one["code"] == "not_read"] == [
+        "1 labelled pictures cannot be read and do not count"
+    ]

@@ -83,7 +83,7 @@ _PROBLEMS = {
     "404": "There is no such thing",
     "408": "The body did not come in time",
     "409": "Not as things are: an id or a name is another's, a camera is offline, a picture is not "
-    "classified, too few are labelled, a model is used",
+    "classified, too few are labelled or with too many classes, a model is used",
     "413": "Too large: bytes or pixels",
     "415": "Not an image type that is taken",
     "422": "It was read, and cannot be used",
@@ -95,7 +95,11 @@ _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
-_TEACHING = (("post", "/api/heads/{name}/versions"), ("post", "/api/heads/{name}/activate"))
+_TEACHING = (
+    ("patch", "/api/pictures/{picture_id}"),
+    ("post", "/api/heads/{name}/versions"),
+    ("post", "/api/heads/{name}/activate"),
+)
 _AS_THINGS_ARE = (
     ("post", "/api/rules"),
     _REPORT,

@@ -33,8 +33,8 @@ SCENE: Final = 0.98
 """Cosine from which two pictures look like the same scene again: frames of a camera that stands
 still, but for noise and a little light, have 0.98 to 0.997. A small thing that is turned may change
 no more, so that this is only a reason to warn."""
-_RIDGES: Final = (0.03, 0.1, 0.3, 1.0, 3.0)
-"""Tried, in units of the embeddings' own spread."""
+_RIDGES: Final = (0.003, 0.01, 0.03, 0.1, 0.3)
+"""Tried, in units of the embeddings' own spread: smaller ones change nothing any more."""
 _SHARPNESSES: Final = np.geomspace(1.0, 40.0, 24)
 
 
@@ -184,15 +184,16 @@ class _Kernel:
     """
 
     def __init__(self, gram: Floats, weights: Floats) -> None:
+        """Decomposes ``gram`` ``[n, n]``, with ``weights`` ``[n]``."""
         root = np.sqrt(weights)
         values, vectors = np.linalg.eigh(gram * np.outer(root, root))
         self._values = np.maximum(values, 0)
         self._vectors = vectors * root[:, None]
         self._weights = weights
-        n = len(gram)
-        # The mean squared distance from the middle: so a ridge means the same for any camera.
-        middle = weights @ gram @ weights / weights.sum() ** 2
-        self.spread = max(float(weights @ np.diag(gram) / weights.sum() - middle), 1e-5) * n / 10
+        # The squared distances from the middle: so a ridge means the same for any camera.
+        total = weights.sum()
+        squares = weights @ np.diag(gram) - weights @ gram @ weights / total
+        self.spread = max(float(squares), 1e-5 * total)
 
     def solve(self, targets: Floats, ridge: float) -> tuple[Floats, Floats]:
         """The dual coefficients ``[n, k]`` and the intercepts ``[k]``."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 
-from objectclassification.classification.head import Head, Vectors, margins, normalised
+from objectclassification.classification.head import Head, Vectors, normalised
 from objectclassification.classification.outcome import Outcome
 from objectclassification.heads import Crop
 from objectclassification.receipts import Answer
@@ -37,35 +38,30 @@ class Question:
     model_sha256: str
     head: Head
 
-    def answer(self, embedding: bytes, model_sha256: str) -> Answer:
+    def answer(self, seen: Vectors, model_sha256: str) -> Answer:
         """Says what is on one picture.
 
         Args:
-            embedding: float16, little endian, of the picture or of the crop.
+            seen: ``[1, d]``, the embedding of the picture or of the crop, as heads read it.
             model_sha256: which model made it.
         """
-        if model_sha256 != self.model_sha256 or not self._fits(embedding):
+        if model_sha256 != self.model_sha256 or seen.shape[1] != len(self.head.weights) - 1:
             return Answer(self.name, self.version, None, 0.0, 0.0, {}, "stale")
-        seen = vectors([embedding])
-        if not np.isfinite(seen).all():  # a child that went astray; JSON knows no such numbers
+        scores: list[float] = self.head.scores(seen)[0].tolist()
+        if not isfinite(sum(scores)):  # of a child that went astray; JSON knows no such numbers
             return Answer(self.name, self.version, None, 0.0, 0.0, {}, "close")
-        scores = self.head.scores(normalised(seen))
-        margin = round(float(margins(scores)[0]), 4)
-        order = np.argsort(-scores[0], kind="stable")
-        best = self.classes[order[0]]
+        order = sorted(range(len(scores)), key=lambda number: -scores[number])
+        margin = round(scores[order[0]] - scores[order[1]], 4)
         close = margin < self.abstain
         return Answer(
             head=self.name,
             version=self.version,
-            class_=None if close else best,
-            score=round(float(scores[0, order[0]]), 4),
+            class_=None if close else self.classes[order[0]],
+            score=round(scores[order[0]], 4),
             margin=margin,
-            scores={self.classes[n]: round(float(scores[0, n]), 4) for n in order},
+            scores={self.classes[number]: round(scores[number], 4) for number in order},
             abstains="close" if close else None,
         )
-
-    def _fits(self, embedding: bytes) -> bool:
-        return len(embedding) == 2 * (len(self.head.weights) - 1)
 
 
 class Questions:
@@ -84,8 +80,11 @@ class Questions:
 
     def answers(self, outcome: Outcome) -> tuple[Answer, ...]:
         """What they say, by head."""
-        seen: dict[Crop | None, bytes] = {None: outcome.embedding}
-        seen.update(zip(self.crops, outcome.crops, strict=True))
+        if not self._each:
+            return ()
+        views: dict[Crop | None, bytes] = {None: outcome.embedding}
+        views.update(zip(self.crops, outcome.crops, strict=True))
+        seen = {crop: _as_read(stored) for crop, stored in views.items()}
         return tuple(one.answer(seen[one.crop], outcome.embedded_by) for one in self._each)
 
 
@@ -95,6 +94,12 @@ NOTHING_ASKED = Questions()
 def no_questions(camera: str | None) -> Questions:
     """For a worker whose server has no heads."""
     return NOTHING_ASKED
+
+
+def _as_read(stored: bytes) -> Vectors:
+    """One stored embedding as heads read it; a number that is none makes all of it none."""
+    found = vectors([stored])
+    return normalised(np.where(np.isfinite(found), found, np.nan))
 
 
 def vectors(stored: Sequence[bytes]) -> Vectors:

@@ -166,16 +166,19 @@ def roll_back(connection: Connection, head: str, *, at: float) -> None:
     connection.execute(head_activations.update().where(done.id == newest).values(undone_at=at))
 
 
-def check_ask(connection: Connection, options: dict[str, Any], cameras: Sequence[str]) -> None:
+def check_ask(
+    connection: Connection, options: dict[str, Any], cameras: Sequence[str], until: str
+) -> None:
     """Refuses a snap that asks what cannot be answered.
 
     Args:
         connection: to read with.
         options: of the snap; ``ask`` is the head that must answer.
         cameras: which the snap goes to.
+        until: how far it goes.
 
     Raises:
-        BadMessage: ``ask`` is no head's name.
+        BadMessage: ``ask`` is no head's name, or the snap ends before anything is classified.
         NotFound: no version of that head is switched on, or it is for another camera.
     """
     asked = options.get("ask")
@@ -183,6 +186,8 @@ def check_ask(connection: Connection, options: dict[str, Any], cameras: Sequence
         return
     if not isinstance(asked, str):
         raise BadMessage('options.ask is the name of a head, such as "valve"')
+    if until != "classified":
+        raise BadMessage(f"options.ask needs until: classified, not {until}")
     found = {one.head: one for one in active(connection)}
     if asked not in found:
         there = ", ".join(sorted(found)) or "none"
@@ -231,12 +236,13 @@ def answers_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[An
     return {picture: tuple(each) for picture, each in found.items()}
 
 
-def answers_to(connection: Connection, head: str, *, limit: int) -> dict[str, str | None]:
-    """What a head said of the newest pictures it answered, by picture."""
+def answers_to(connection: Connection, head: str, *, since: str) -> dict[str, str | None]:
+    """What a head said of that picture and later ones, by picture."""
     name = answers.c["class"].label("name")
-    query = select(answers.c.picture_id, name).where(answers.c.head == head)
-    rows = connection.execute(query.order_by(answers.c.picture_id.desc()).limit(limit))
-    return {row.picture_id: row.name for row in rows}
+    query = select(answers.c.picture_id, name).where(
+        answers.c.head == head, answers.c.picture_id >= since
+    )
+    return {row.picture_id: row.name for row in connection.execute(query)}
 
 
 def _active() -> Select[Any]:

@@ -6,8 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, func, select
 
-from objectclassification.errors import NotFound
+from objectclassification.errors import Conflict, NotFound
+from objectclassification.heads import NO_HEAD
 from objectclassification.store.tables import labels, pictures
+
+MOST_NAMES = 256
+"""Heads that pictures are labelled for, and classes of each; more than can ever be taught."""
 
 
 def change(
@@ -29,10 +33,14 @@ def change(
 
     Raises:
         NotFound: there is no such picture.
+        Conflict: pictures are labelled for too many heads, or with too many classes.
     """
     found = select(pictures.c.id).where(pictures.c.id == picture_id)
     if connection.execute(found).first() is None:
         raise NotFound(f"no picture {picture_id}")
+    for head, name in said.items():
+        if head != NO_HEAD and name is not None:
+            _check_room(connection, head, name)
     connection.execute(
         labels.delete().where(labels.c.picture_id == picture_id, labels.c.head.in_(list(said)))
     )
@@ -49,6 +57,19 @@ def change(
     ]
     if rows:
         connection.execute(labels.insert(), rows)
+
+
+def _check_room(connection: Connection, head: str, name: str) -> None:
+    """Refuses what no list of heads could show any more."""
+    query = select(labels.c["class"]).where(labels.c.head == head).distinct()
+    known = set(connection.execute(query).scalars())
+    if name in known:
+        return
+    if len(known) >= MOST_NAMES:
+        raise Conflict(f"pictures are labelled for {head!r} with {MOST_NAMES} classes already")
+    heads = connection.execute(select(func.count(labels.c.head.distinct()))).scalar_one()
+    if not known and heads >= MOST_NAMES:
+        raise Conflict(f"pictures are labelled for {MOST_NAMES} heads already")
 
 
 def of_pictures(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -162,8 +162,10 @@ class Teacher:
         names = _check_enough(name, view.camera, classes, seen)
         if view.crop is not None:
             limit = MOST_PAST_LOOKED_AT
-            past = await self._database.read(lambda c: embeddings.unseen(c, view, limit=limit))
-            await self._looker.look(past, view, within_s=LOOK_BACK_S)
+            ids = await self._database.read(lambda c: embeddings.unseen(c, view, limit=limit))
+            await self._looker.look(ids, view, within_s=LOOK_BACK_S)
+        past = await self._database.read(lambda c: embeddings.newest(c, view, limit=MOST_PAST))
+        oldest = past[-1].picture if past else ""
         return Lesson(
             name=name,
             classes=names,
@@ -171,10 +173,8 @@ class Teacher:
             abstain=wanted.abstain,
             labelled=tuple(seen),
             unread=len(labelled) - len(seen),
-            past=tuple(
-                await self._database.read(lambda c: embeddings.newest(c, view, limit=MOST_PAST))
-            ),
-            before=await self._database.read(lambda c: heads.answers_to(c, name, limit=MOST_PAST)),
+            past=tuple(past),
+            before=await self._database.read(lambda c: heads.answers_to(c, name, since=oldest)),
         )
 
     async def _labelled(self, view: View, name: str, classes: Sequence[str]) -> list[Seen]:
