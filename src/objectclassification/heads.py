@@ -19,6 +19,8 @@ from objectclassification.messages import Name
 MOST_CLASSES = 32
 """Of one head: its confusion table is still read by a person."""
 MAX_CLASS_CHARACTERS = 64
+MOST_PICTURES = 2_000
+"""The most, the newest, that a head is fitted to; it takes some 2 s for them."""
 LEAST_CROP = 0.01
 """Of the picture's width or height; less is a few pixels."""
 NO_HEAD = ""

@@ -38,7 +38,6 @@ CALLERS: tuple[Caller, ...] = (
 )
 READERS: frozenset[Caller] = frozenset({"viewer", "operator", "admin"})
 SNAPPERS: frozenset[Caller] = frozenset({"operator", "admin"})
-LABELLERS = SNAPPERS
 ADMINS: frozenset[Caller] = frozenset({"admin"})
 UPLOADERS: frozenset[Caller] = frozenset({"camera", "admin"})
 ANYBODY = frozenset(CALLERS)
@@ -103,6 +102,34 @@ TABLE = (
     Call("GET /api/pictures/{picture_id}/image", READERS, path=picture("/image")),
     Call("GET /api/pictures/{picture_id}/thumbnail", READERS, path=picture("/thumbnail")),
     Call("GET /api/pictures/{picture_id}/similar", READERS, path=picture("/similar")),
+    Call(
+        "PATCH /api/pictures/{picture_id}",
+        SNAPPERS,
+        path=picture(),
+        body={"json": {"labels": {"table": "open"}}},
+    ),
+    Call("GET /api/heads", READERS),
+    Call("GET /api/heads/{name}", READERS, 404, lambda s: "/api/heads/none"),
+    Call("GET /api/heads/{name}/versions", READERS, 404, lambda s: "/api/heads/none/versions"),
+    Call(
+        "GET /api/heads/{name}/versions/{number}", READERS, 404, lambda s: "/api/heads/a/versions/1"
+    ),
+    Call(
+        "POST /api/heads/{name}/versions",
+        SNAPPERS,
+        409,
+        lambda s: "/api/heads/none/versions",
+        {"json": {}},
+    ),
+    Call(
+        "POST /api/heads/{name}/activate",
+        SNAPPERS,
+        404,
+        lambda s: "/api/heads/none/activate",
+        {"json": {"version": 1}},
+    ),
+    Call("POST /api/heads/{name}/rollback", SNAPPERS, 404, lambda s: "/api/heads/none/rollback"),
+    Call("GET /api/heads/{name}/suggestions", READERS, path=lambda s: "/api/heads/a/suggestions"),
     Call("GET /api/cameras", READERS),
     Call(
         "PATCH /api/cameras/{name}",
@@ -114,24 +141,6 @@ TABLE = (
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),
     Call("DELETE /api/tokens/{token_id}", ADMINS, 204, fresh_token),
-    Call("PATCH /api/pictures/{picture_id}", LABELLERS, 422, picture(), {"json": {"labels": 7}}),
-    Call("GET /api/heads", READERS),
-    Call("GET /api/heads/{name}", READERS, 404, lambda s: "/api/heads/none"),
-    Call("GET /api/heads/{name}/versions", READERS, 404, lambda s: "/api/heads/none/versions"),
-    Call(
-        *("POST /api/heads/{name}/versions", LABELLERS, 422),
-        *(lambda s: "/api/heads/none/versions", {"json": {"crop": 7}}),
-    ),
-    Call(
-        "GET /api/heads/{name}/versions/{number}",
-        *(READERS, 404, lambda s: "/api/heads/none/versions/1"),
-    ),
-    Call(
-        *("POST /api/heads/{name}/activate", LABELLERS, 404),
-        *(lambda s: "/api/heads/none/activate", {"json": {"version": 1}}),
-    ),
-    Call("POST /api/heads/{name}/rollback", LABELLERS, 404, lambda s: "/api/heads/none/rollback"),
-    Call("GET /api/heads/{name}/suggestions", READERS, path=lambda s: "/api/heads/a/suggestions"),
     Call("GET /api/rules", READERS),
     Call("POST /api/rules", ADMINS, 422, body={"json": {"name": "nothing"}}),
     Call("DELETE /api/rules/{name}", ADMINS, 404, lambda s: "/api/rules/none"),

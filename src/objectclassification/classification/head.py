@@ -11,6 +11,7 @@ is fitted twice.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,8 +26,6 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
-MOST_PICTURES: Final = 2_000
-"""The most a head is fitted to; the eigendecomposition takes some 2 s for them."""
 TWINS: Final = 0.9995
 """Cosine from which two pictures are copies of one."""
 SCENE: Final = 0.98
@@ -103,6 +102,16 @@ def normalised(vectors: NDArray[np.floating]) -> Vectors:
     return np.asarray(found / np.where(lengths > 0, lengths, 1), np.float32)
 
 
+def vectors(stored: Sequence[bytes]) -> Vectors:
+    """Stored embeddings, float16 and little endian, as ``[n, d]``.
+
+    Raises:
+        ValueError: they differ in length.
+    """
+    found = np.frombuffer(b"".join(stored), "<f2").reshape(len(stored), -1)
+    return found.astype(np.float32)
+
+
 def softmax(outputs: Floats, sharpness: float) -> Floats:
     """Outputs as scores: ``[n, k]``, each row with the sum 1."""
     sharp = outputs * sharpness
@@ -121,7 +130,8 @@ def fit(vectors: Vectors, classes: Indices, count: int) -> Fitted:
     """Fits a head.
 
     Args:
-        vectors: ``[n, d]``, as :func:`normalised` returns them; at most :data:`MOST_PICTURES`.
+        vectors: ``[n, d]``, as :func:`normalised` returns them; at most
+                :data:`~objectclassification.heads.MOST_PICTURES`.
         classes: ``[n]``, which class each is of: 0 to ``count`` - 1, each at least once.
         count: how many classes there are, at least 2.
     """

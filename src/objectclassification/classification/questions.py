@@ -1,17 +1,21 @@
-"""The heads that answer, ready to be asked; no I/O."""
+"""The heads that answer, ready to be asked; no I/O.
+
+Imported without numpy, which a server loads once it has heads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from objectclassification.classification.head import Head, Vectors, normalised
 from objectclassification.classification.outcome import Outcome
 from objectclassification.heads import Crop
 from objectclassification.receipts import Answer
+
+if TYPE_CHECKING:
+    from objectclassification.classification.head import Head, Vectors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,11 +102,9 @@ def no_questions(camera: str | None) -> Questions:
 
 def _as_read(stored: bytes) -> Vectors:
     """One stored embedding as heads read it; a number that is none makes all of it none."""
+    import numpy as np
+
+    from objectclassification.classification.head import normalised, vectors
+
     found = vectors([stored])
     return normalised(np.where(np.isfinite(found), found, np.nan))
-
-
-def vectors(stored: Sequence[bytes]) -> Vectors:
-    """Stored embeddings as float32 ``[n, d]``; all must have one length."""
-    found = np.frombuffer(b"".join(stored), "<f2").reshape(len(stored), -1)
-    return found.astype(np.float32)

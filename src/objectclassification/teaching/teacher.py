@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
-import numpy as np
 import structlog
 from sqlalchemy import Connection
 
-from objectclassification.classification import head as heads_maths
-from objectclassification.classification.evidence import suggest
-from objectclassification.classification.head import Head, margins, normalised
-from objectclassification.classification.questions import Question, Questions, vectors
+from objectclassification.classification.questions import Question, Questions
 from objectclassification.errors import Busy, Conflict
 from objectclassification.heads import (
     MOST_CLASSES,
+    MOST_PICTURES,
     HeadShown,
     Suggestion,
     Teaching,
@@ -27,10 +26,8 @@ from objectclassification.heads import (
 from objectclassification.store import embeddings, heads
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.embeddings import Seen, View
-from objectclassification.store.heads import Taught
-from objectclassification.store.pictures import image_url
 from objectclassification.store.writer import Database
-from objectclassification.teaching.lesson import Lesson, learn
+from objectclassification.teaching.lesson import Lesson
 from objectclassification.teaching.looking import Looker, Pool
 
 LOOK_S = 30.0
@@ -69,7 +66,7 @@ class Teacher:
     async def load(self) -> None:
         """Reads which versions answer; call it before pictures are classified."""
         found = await self._database.read(heads.active)
-        self._questions = tuple(_question(one) for one in found)
+        self._questions = tuple([(await _learning()).question(one) for one in found])
         for one in self._questions:
             if one.model_sha256 != self.model_sha256:
                 log.warning(
@@ -93,7 +90,7 @@ class Teacher:
             raise Busy("another head is being taught: ask again in a moment")
         async with self._teaching:
             lesson = await self._prepare(name, wanted)
-            taught, evidence = await asyncio.to_thread(learn, lesson)
+            taught, evidence = await asyncio.to_thread((await _learning()).learn, lesson)
             now = time.time()
             number = await self._database.write(
                 lambda c: heads.add_version(c, taught, evidence, at=now, token_id=token_id)
@@ -137,8 +134,11 @@ class Teacher:
 
     async def suggest(self, name: str, camera: str | None, limit: int) -> list[Suggestion]:
         """Which unlabelled pictures to label next."""
+        free, labelled, newest = await self._database.read(
+            lambda c: self._unlabelled(c, name, camera)
+        )
         return await asyncio.to_thread(
-            _suggest, *await self._database.read(lambda c: self._unlabelled(c, name, camera)), limit
+            (await _learning()).suggestions, free, labelled, newest, limit
         )
 
     async def _version(self, name: str, number: int) -> Version:
@@ -179,22 +179,22 @@ class Teacher:
 
     async def _labelled(self, view: View, name: str, classes: Sequence[str]) -> list[Seen]:
         return await self._database.read(
-            lambda c: embeddings.labelled(c, view, name, classes, limit=heads_maths.MOST_PICTURES)
+            lambda c: embeddings.labelled(c, view, name, classes, limit=MOST_PICTURES)
         )
 
     def _unlabelled(
         self, connection: Connection, name: str, camera: str | None
-    ) -> tuple[list[Seen], list[Seen], Question | None]:
+    ) -> tuple[list[Seen], list[Seen], heads.Taught | None]:
         taught = heads.taught(connection, name)
         model = self.model_sha256
         if taught is not None and taught.model_sha256 != model:
             taught = None
         crop = None if taught is None else taught.crop
         view = View(model, camera or (None if taught is None else taught.camera), crop)
-        limit = heads_maths.MOST_PICTURES
+        limit = MOST_PICTURES
         free = embeddings.newest(connection, view, unlabelled=name, limit=limit)
         labelled = embeddings.labelled(connection, view, name, (), limit=limit)
-        return free, labelled, None if taught is None else _question(taught)
+        return free, labelled, taught
 
 
 def _check_enough(
@@ -218,36 +218,6 @@ def _check_enough(
     return names
 
 
-def _question(taught: Taught) -> Question:
-    weights = np.frombuffer(taught.weights, "<f4").reshape(-1, len(taught.classes))
-    return Question(
-        name=taught.head,
-        version=taught.number,
-        classes=taught.classes,
-        camera=taught.camera,
-        crop=taught.crop,
-        abstain=taught.abstain,
-        model_sha256=taught.model_sha256,
-        head=Head(weights.astype(np.float32), taught.sharpness),
-    )
-
-
-def _suggest(
-    free: Sequence[Seen], labelled: Sequence[Seen], question: Question | None, limit: int
-) -> list[Suggestion]:
-    if not free:
-        return []
-    unlabelled = normalised(vectors([one.vector or b"" for one in free]))
-    known = [one.vector for one in labelled if one.vector is not None]
-    against = normalised(vectors(known)) if known else unlabelled[:0]
-    scores = None if question is None else question.head.scores(unlabelled)
-    sureness = None if scores is None else margins(scores)
-    found = []
-    for number, why in suggest(unlabelled, against, sureness, limit):
-        one, said, margin = free[number], None, None
-        if question is not None and scores is not None and sureness is not None:
-            said = question.classes[int(scores[number].argmax())]
-            margin = round(float(sureness[number]), 4)
-        url = image_url(one.picture, "thumbnail")
-        found.append(Suggestion(one.picture, one.camera, url, why, said, margin))
-    return found
+async def _learning() -> ModuleType:
+    """What needs numpy: loaded when it is first used, on a thread, as that takes its time."""
+    return await asyncio.to_thread(import_module, "objectclassification.teaching.learning")
