@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from sqlalchemy import Connection
 from objectclassification.auth import TokenRole
 from objectclassification.classification.classifier import SHIPPED_MODEL
 from objectclassification.store import heads as stored
+from objectclassification.store import jobs, pictures, retention, uploads
 from objectclassification.store import labels as said
-from objectclassification.store import pictures, retention
 from objectclassification.teaching import teacher
 from tests.photographs import CHELSEA, COFFEE, ROCKET, views
 from tests.serving import CameraLink, Served
@@ -448,3 +449,25 @@ def test_a_picture_whose_file_is_gone_does_not_count(plant: Served) -> None:
     assert [one["detail"] for one in evidence["findings"] if one["code"] == "not_read"] == [
         "1 labelled pictures cannot be read and do not count"
     ]
+
+
+def test_a_picture_that_is_being_classified_does_not_count_yet(plant: Served) -> None:
+    """Two that look at it at the same time would both store its embedding."""
+    label_both(plant, 3)
+    key = "held-elsewhere"
+    sha256 = plant.parts.blobs.put(key, views(COFFEE, 1, 5)[0])
+    upload = uploads.Upload(
+        key, 1, None, "full", sha256, 100, "image/jpeg", 8, 8, None, 1e9, None, None
+    )
+
+    def hold(connection: Connection) -> str:
+        made = uploads.take(connection, upload).picture.id
+        assert jobs.lease(connection, "elsewhere", now=time.time(), lease_s=3600)
+        return made
+
+    held = plant.run(plant.parts.database.write(hold))
+    ok(say(plant, held, "open"))
+    evidence = teach(plant)["evidence"]
+    assert evidence["pictures"] == 6
+    assert not {"not_read"} & {one["code"] for one in evidence["findings"]}
+    assert plant.rows()["embeddings"] == 6

@@ -54,6 +54,8 @@ def labelled(
 ) -> list[Seen]:
     """The pictures that were labelled for a head, newest first, seen or not.
 
+    One that waits for its classification is left out: its embedding comes with that.
+
     Args:
         connection: to read with.
         view: which embeddings.
@@ -66,6 +68,7 @@ def labelled(
     query = (
         select(pictures.c.id, pictures.c.camera, name.label("name"), table.c.vector)
         .join(labels, labels.c.picture_id == pictures.c.id)
+        .join(jobs, and_(jobs.c.picture_id == pictures.c.id, jobs.c.state.in_(("done", "failed"))))
         .outerjoin(table, match)
         .where(labels.c.head == head, *_of_camera(view))
         .order_by(pictures.c.id.desc())
