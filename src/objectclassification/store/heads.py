@@ -220,6 +220,8 @@ def add_answers(connection: Connection, picture_id: str, found: Sequence[Answer]
 def answers_of(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Answer, ...]]:
     """What heads said of pictures, by picture; those without an answer are left out."""
     found: dict[str, list[Answer]] = {}
+    if not ids:
+        return {}
     query = select(answers).where(answers.c.picture_id.in_(ids)).order_by(answers.c.head)
     for row in connection.execute(query):
         found.setdefault(row.picture_id, []).append(

@@ -75,6 +75,8 @@ def _check_room(connection: Connection, head: str, name: str) -> None:
 def of_pictures(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """The labels of pictures that have any: by picture, then by head."""
     found: dict[str, dict[str, str]] = {}
+    if not ids:
+        return {}
     query = select(labels.c.picture_id, labels.c.head, labels.c["class"].label("name"))
     for row in connection.execute(query.where(labels.c.picture_id.in_(ids)).order_by("head")):
         found.setdefault(row.picture_id, {})[row.head] = row.name

@@ -22,10 +22,16 @@ from objectclassification.receipts import (
 from objectclassification.store import heads
 from objectclassification.store import labels as labels_of
 from objectclassification.store.tables import answers, jobs, pictures, predictions, renditions
+from objectclassification.store.tables import labels as labelled_with
 
 MOST_AT_ONCE = 1000
 """Ids in one statement; databases take some ten thousand, and a fleet's receipts have more."""
 
+_PICTURES = select(
+    pictures,
+    exists().where(answers.c.picture_id == pictures.c.id).label("answered"),
+    exists().where(labelled_with.c.picture_id == pictures.c.id).label("labelled"),
+)
 _STATES: dict[str, Literal["queued", "classified", "failed"]] = {
     "queued": "queued",
     "leased": "queued",
@@ -87,7 +93,7 @@ def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Picture]:
     found: dict[str, Picture] = {}
     for start in range(0, len(wanted), MOST_AT_ONCE):
         some = wanted[start : start + MOST_AT_ONCE]
-        rows = connection.execute(select(pictures).where(pictures.c.id.in_(some))).all()
+        rows = connection.execute(_PICTURES.where(pictures.c.id.in_(some))).all()
         found.update((picture.id, picture) for picture in _assemble(connection, rows))
     return found
 
@@ -103,7 +109,7 @@ def history(
         before: the last id of the page before, or None.
         limit: the most to return.
     """
-    query = select(pictures)
+    query = _PICTURES
     if wanted.camera is not None:
         query = query.where(pictures.c.camera == wanted.camera)
     if wanted.label is not None:
@@ -171,7 +177,9 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
     models = {
         picture: {row.model_id: row.model_sha256 for row in said} for picture, said in found.items()
     }
-    answered, labelled = heads.answers_of(connection, ids), labels_of.of_pictures(connection, ids)
+    # Most pictures have neither, and then a page of them costs no statement more.
+    answered = heads.answers_of(connection, [row.id for row in rows if row.answered])
+    labelled = labels_of.of_pictures(connection, [row.id for row in rows if row.labelled])
     query_jobs = select(jobs.c.picture_id, jobs.c.state, jobs.c.error)
     work = {
         row.picture_id: row
