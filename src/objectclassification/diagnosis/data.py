@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from objectclassification.classification.classifier import Classifier
+from objectclassification.classification.detector import Detector
 from objectclassification.config import ServerSettings
 from objectclassification.diagnosis import Check
 from objectclassification.errors import ModelError, NewerDatabase, StoreError
@@ -46,9 +47,10 @@ def checks(settings: ServerSettings) -> Iterator[Check]:
 
 
 def model(path: Path | None) -> Check:
-    """Whether the model can be loaded."""
+    """Whether the model and the detector can be loaded."""
     try:
         loaded = Classifier(path)
+        Detector()
     except ModelError as exc:
         return Check("model", "fail", exc.detail, "leave the setting `model` out, or reinstall")
     return Check("model", "ok", f"{loaded.model_id} loads, sha256 {loaded.model_sha256[:12]}…")
