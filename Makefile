@@ -57,6 +57,7 @@ check: $(VENV)/.dev ## Lint and types
 
 bench: $(VENV)/.dev ## Measure against the peers, and write docs/benchmarks.md
 	@sh tools/install_debian.sh tools/debian-packages.txt
+	@sh tools/fetch_tfjs.sh .trees/tfjs
 	@$(BIN)/python -m benchmarks
 
 format: $(VENV)/.dev ## Put the code in its format

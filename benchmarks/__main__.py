@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from benchmarks import (
     decode_classify,
+    detect,
     hostile,
     latency,
     machine,
@@ -26,7 +27,7 @@ def main() -> None:
     similar.peer_python()
     restart.large_folder()  # nor 200,000 small files
     busy = [machine.busy_percent()]
-    rows: list[Row] = decode_classify.measure()
+    rows: list[Row] = decode_classify.measure() + detect.measure()
     busy.append(machine.busy_percent())
     whole_rows, ways = whole_path.measure()
     busy.append(machine.busy_percent())

@@ -26,7 +26,7 @@ from objectclassification.classification.detector import (
 from tests.parts import TFJS, require
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, SKIMAGE
 
-RUN_GRAPH = Path(__file__).parents[1] / "tfjs" / "run_graph.js"
+RUN_GRAPH = Path(__file__).parents[2] / "tools" / "run_graph.js"
 
 IN_PACKAGES = {
     "ultralytics==8.4.190": "ultralytics/assets/*.jpg",

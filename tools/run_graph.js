@@ -1,6 +1,7 @@
 // Runs a TensorFlow.js graph over pictures, as its makers do.
 // Usage: node run_graph.js MODEL.json PIXELS OUTPUTS
 // PIXELS: uint8 [pictures, 300, 300, 3]; OUTPUTS: for each picture the graph's outputs, float32.
+// Prints the milliseconds of each picture.
 "use strict";
 
 const fs = require("fs");
@@ -28,10 +29,11 @@ async function main(modelFile, pixelsFile, outputsFile) {
   const size = SHAPE.reduce((product, side) => product * side);
   const outputs = fs.openSync(outputsFile, "w");
   for (let start = 0; start < pixels.length; start += size) {
-    const image = Int32Array.from(pixels.subarray(start, start + size));
-    for (const found of await graph.executeAsync(tf.tensor(image, SHAPE, "int32"))) {
-      fs.writeSync(outputs, new Uint8Array((await found.data()).slice().buffer));
-    }
+    const began = performance.now();
+    const image = tf.tensor(Int32Array.from(pixels.subarray(start, start + size)), SHAPE, "int32");
+    const found = await Promise.all((await graph.executeAsync(image)).map((each) => each.data()));
+    console.log((performance.now() - began).toFixed(3));
+    for (const values of found) fs.writeSync(outputs, new Uint8Array(values.slice().buffer));
   }
   fs.closeSync(outputs);
 }
