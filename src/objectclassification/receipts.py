@@ -286,6 +286,29 @@ class Model(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class PastPicture(msgspec.Struct, frozen=True):
+    """A picture from before, and how like it is: the cosine of two embeddings, -1 to 1."""
+
+    picture: str
+    similarity: float
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A picture beside the recent past of its camera.
+
+    Attributes:
+        novelty: how far it is from what is nearest, as 1 - similarity: 0 is nothing new.
+        threshold: what the past itself stays under.
+        changed: whether the novelty is over it.
+        nearest: past pictures, the most similar first.
+    """
+
+    novelty: float
+    threshold: float
+    changed: bool
+    nearest: tuple[PastPicture, ...] = ()
+
+
 class Picture(msgspec.Struct, frozen=True):
     """A stored picture, as the API answers it.
 
@@ -308,6 +331,7 @@ class Picture(msgspec.Struct, frozen=True):
         verdict: the worst of the judgements; None without any.
         judgements: of the rules that there were then.
         labels: what operators said of it, by head; ``""`` for what just is on it.
+        change: what is new on it; None while its camera has too little past.
     """
 
     id: str
@@ -328,6 +352,7 @@ class Picture(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     judgements: tuple[Judgement, ...] = ()
     labels: dict[str, str] = {}
+    change: Change | None = None
 
     @property
     def found(self) -> Found:

@@ -38,8 +38,8 @@ from objectclassification.errors import (
 from objectclassification.heads import Crop
 from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
-from objectclassification.receipts import Found, Model
-from objectclassification.store import jobs, models
+from objectclassification.receipts import Change, Found, Model
+from objectclassification.store import changes, jobs, models
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database
 
@@ -266,6 +266,7 @@ class Worker:
             thumbnail=thumbnail,
             at=time.time(),
             crops=tuple(zip(asked.crops, outcome.crops, strict=True)),
+            change=await self._compare(job, outcome),
         )
         done = await self._write(lambda c: jobs.finish(c, job, self._name, result))
         if thumbnail is not None and not done.with_thumbnail:
@@ -286,6 +287,24 @@ class Worker:
             child_ms=outcome.elapsed_ms,
         )
         self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
+
+    async def _compare(self, job: jobs.Job, outcome: Outcome) -> Change | None:
+        """What is new on a picture; on a reading thread, as writers have one only."""
+
+        def compare(connection: Connection) -> Change | None:
+            past = changes.past(connection, job.picture_id, outcome.embedded_by)
+            if not past:
+                return None
+            # Imported with the first past: numpy is not for a server that has none.
+            from objectclassification.classification.novelty import judge
+
+            return judge(outcome.embedding, past)
+
+        try:
+            return await self._database.read(compare)
+        except StoreError as exc:  # the labels do not wait for it
+            log.error("a picture cannot be compared with the past", detail=exc.detail)
+            return None
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         """Writes what came of a job, once the disk has room for it: that is less work than anew.

@@ -65,6 +65,7 @@ async def history(
     head: Annotated[str | None, Query(max_length=64)] = None,
     class_: Annotated[str | None, Query(alias="class", max_length=256)] = None,
     verdict: Verdict | None = None,
+    changed: bool | None = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
 ) -> Response:
@@ -80,6 +81,7 @@ async def history(
         head=head,
         answer=class_,
         verdict=verdict,
+        changed=changed,
     )
     found = await parts.database.read(
         lambda c: pictures.history(c, wanted, before=cursor, limit=limit + 1)

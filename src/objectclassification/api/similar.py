@@ -14,6 +14,7 @@ from objectclassification.api.access import Reader, Used, answer
 from objectclassification.errors import Busy
 from objectclassification.receipts import Picture
 from objectclassification.store import pictures
+from objectclassification.store.similar import search
 from objectclassification.store.writer import Database
 
 MOST_SIMILAR = 100
@@ -91,9 +92,6 @@ async def similar(
 
 
 def _search(connection: Connection, picture_id: str, camera: str | None, limit: int) -> Similar:
-    # Imported with the first search: numpy is not for a server that nobody asks.
-    from objectclassification.store.similar import search
-
     found = search(connection, picture_id, camera=camera, limit=limit)
     known = pictures.by_ids(connection, [id_ for id_, _ in found.nearest])
     neighbours = (Neighbour(near, known[id_]) for id_, near in found.nearest)

@@ -19,9 +19,17 @@ from objectclassification.receipts import (
     Rendition,
     rfc3339,
 )
+from objectclassification.store import changes as changes_of
 from objectclassification.store import heads
 from objectclassification.store import labels as labels_of
-from objectclassification.store.tables import answers, jobs, pictures, predictions, renditions
+from objectclassification.store.tables import (
+    answers,
+    changes,
+    jobs,
+    pictures,
+    predictions,
+    renditions,
+)
 from objectclassification.store.tables import labels as labelled_with
 
 MOST_AT_ONCE = 1000
@@ -53,6 +61,7 @@ class Filter:
         head: with an answer of this head.
         answer: and that answer.
         verdict: with this one.
+        changed: with something new on it, or with nothing new; those without a past are neither.
     """
 
     camera: str | None = None
@@ -63,6 +72,7 @@ class Filter:
     head: str | None = None
     answer: str | None = None
     verdict: str | None = None
+    changed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,9 @@ def history(
         query = query.where(pictures.c.captured_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(pictures.c.captured_at < wanted.until)
+    if wanted.changed is not None:
+        new = (changes.c.picture_id == pictures.c.id) & (changes.c.crop == changes_of.WHOLE)
+        query = query.where(exists().where(new, changes.c.changed == wanted.changed))
     if before is not None:
         query = query.where(pictures.c.id < before)
     rows = connection.execute(query.order_by(pictures.c.id.desc()).limit(limit)).all()
@@ -180,6 +193,7 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
     # Most pictures have neither, and then a page of them costs no statement more.
     answered = heads.answers_of(connection, [row.id for row in rows if row.answered])
     labelled = labels_of.of_pictures(connection, [row.id for row in rows if row.labelled])
+    news = changes_of.of_pictures(connection, ids)
     query_jobs = select(jobs.c.picture_id, jobs.c.state, jobs.c.error)
     work = {
         row.picture_id: row
@@ -207,6 +221,7 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             verdict=row.verdict,
             judgements=msgspec.convert(row.judgements or (), tuple[Judgement, ...]),
             labels=labelled.get(row.id, {}),
+            change=news.get(row.id),
         )
         for row in rows
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     Float,
     ForeignKey,
@@ -121,6 +122,7 @@ pictures = Table(
     Column("verdict", String(8)),
     Column("judgements", JSON(none_as_null=True)),
     Index(None, "camera", "id"),
+    Index(None, "camera", "captured_at"),
     Index(None, "snap_id", "camera"),
     Index(None, "best_label", "id"),
     Index(None, "verdict", "id"),
@@ -291,6 +293,19 @@ model_uses = Table(
     Column("camera", String(64), primary_key=True),
     # None: the shipped one, or the one of the settings.
     Column("model_id", ForeignKey("models.id")),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    # Empty for the whole picture; else a rectangle that has a past of its own.
+    Column("crop", String(64), primary_key=True),
+    Column("novelty", Float, nullable=False),
+    Column("threshold", Float, nullable=False),
+    Column("changed", Boolean, nullable=False),
+    # The past pictures that are most like it, in JSON; some may be deleted since.
+    Column("nearest", Text, nullable=False),
 )
 
 tokens = Table(
