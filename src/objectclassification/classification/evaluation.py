@@ -1,7 +1,7 @@
 """How good a model is on pictures whose content is known.
 
 Pictures are looked at one after the other on one thread, as a classifying child works, so that the
-speed means something. What is kept does not grow with the pictures, but for 28 bytes of each.
+speed means something. What is kept does not grow with the pictures, but for 16 bytes of each.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def evaluate(model: Classifies, samples: Sequence[Sample], progress: Progress) -
     """Compares a classifier's labels with the right ones.
 
     Args:
-        model: the classifier; it gives at least five labels.
+        model: the classifier; it gives its best five labels, if it has so many.
         samples: the pictures, with a label each.
         progress: told after each picture.
     """
