@@ -132,7 +132,8 @@ def test_what_cannot_work_is_one_line(folder: Path, tmp_path: Path) -> None:
         ((tmp_path / "none.onnx", folder), "cannot be read"),
         ((tmp_path / "model.onnx", folder), "not a model"),
         (("shipped", tmp_path / "none"), "No such file"),
-        (("shipped", folder / "boxes.csv"), "boxes"),
+        ((SHIPPED_MODEL, folder / "boxes.csv"), "takes a detector"),
+        (("shipped", folder / "boxes.csv"), "no label for: 'espresso'"),
         (("shipped", tmp_path), "no label for"),
         (("shipped", folder, "--html", tmp_path / "none" / "report.html"), "no such folder"),
         (("shipped", folder, "--html", tmp_path), "cannot be written"),
@@ -143,7 +144,33 @@ def test_what_cannot_work_is_one_line(folder: Path, tmp_path: Path) -> None:
         assert len(run.stderr.splitlines()) == 1
 
 
-def test_a_detector_and_its_report(tmp_path: Path) -> None:
+def test_a_detector(folder: Path, tmp_path: Path) -> None:
+    """The cat's face fills the picture, and the cup most of it."""
+    page = tmp_path / "report.html"
+    truth = folder / "truth.csv"
+    truth.write_text(
+        "file,label,left,top,right,bottom\n"
+        "Egyptian_mau/chelsea.png,Cat,0.05,0,1,1\n"
+        "Espresso/cup.png,cup,0.2,0.05,0.85,0.9\n"
+        f'"banana/{NASTY.replace(chr(34), chr(34) * 2)}",banana,0.1,0.1,0.2,0.2\n'
+        "none.png,,,,,\n"
+    )
+    run = evaluate("shipped", truth, "--json", "--html", page)
+    found = json.loads(run.stdout)
+    assert (run.returncode, found["pictures"], found["refused_files"]) == (1, 3, 1)
+    precision = {one["label"]: one["average_precision"] for one in found["classes"]}
+    assert precision["cat"] == 1
+    assert precision["banana"] == 0
+    assert found["map50"] == pytest.approx(sum(precision.values()) / 3)
+    shown = evaluate("shipped", truth)
+    assert "mAP@50" in shown.stdout
+    assert "banana" in shown.stdout
+    text = Tags(page.read_text()).text
+    assert "mAP@50" in text
+    assert "none.png" in text
+
+
+def test_boxes_by_hand_and_their_report(tmp_path: Path) -> None:
     """What is detected is by hand; the pictures, the counting and the page are real."""
     found = {"cup.png": [Prediction("cup", 0.9, (0.2, 0.2, 0.8, 0.8))], "cat.png": []}
     for name in found:

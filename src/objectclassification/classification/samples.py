@@ -51,6 +51,15 @@ class Samples:
     boxed: bool
 
 
+def has_boxes(source: Path) -> bool:
+    """Whether it is a CSV whose first line promises boxes; what cannot be read does not."""
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            return _header(csv.reader(file)) == BOXED
+    except (OSError, csv.Error, UnicodeError):
+        return False  # :func:`read_samples` says why
+
+
 def read_samples(source: Path, labels: Sequence[str]) -> Samples:
     """Reads what is to be evaluated.
 
@@ -142,7 +151,7 @@ def _files(folder: Path, class_: str) -> Iterator[str]:
 
 def _of_csv(source: Path, rows: Iterable[list[str]], names: _Names) -> Samples:
     lines = iter(rows)
-    header = tuple(name.strip().casefold() for name in next(lines, []))
+    header = _header(lines)
     if header not in (LABELLED, BOXED):
         wanted = f"{','.join(LABELLED)} or {','.join(BOXED)}"
         raise ConfigurationError(f"the first line of {source} is not {wanted}")
@@ -169,6 +178,10 @@ def _of_csv(source: Path, rows: Iterable[list[str]], names: _Names) -> Samples:
         [Sample(name, inside / name, boxes=tuple(found)) for name, found in boxed.items()],
         boxed=True,
     )
+
+
+def _header(lines: Iterator[list[str]]) -> tuple[str, ...]:
+    return tuple(name.strip().casefold() for name in next(lines, []))
 
 
 def _inside(folder: Path, name: str, where: str) -> Path:

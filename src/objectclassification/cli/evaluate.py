@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from objectclassification.cli.options import AsJson
-from objectclassification.errors import EXIT_FAILED, ConfigurationError, ImageError
+from objectclassification.errors import EXIT_FAILED, ConfigurationError, ImageError, ModelError
 
 if TYPE_CHECKING:
-    from objectclassification.classification.evaluation import Evaluation
+    from rich.table import Table
+
+    from objectclassification.classification.evaluation import BoxEvaluation, Evaluation
     from objectclassification.classification.scores import Share
+    from objectclassification.receipts import Prediction
 
 SHIPPED = "shipped"
+LEAST_SCORE = 0.01
+"""Of a box that counts: precision is looked at over all recalls, not only at the sure end."""
+MOST_BOXES = 100
+"""Of one picture: as COCO counts them (maxDets)."""
 MOST_SHOWN = 10
 """Rows of a table on a terminal; the JSON and the report have more."""
 
@@ -47,25 +54,15 @@ def evaluate(
     Exits with 1 if there were files that are no pictures; they are listed.
     """
     # Imported late: every other command starts without the classifier's libraries.
-    from objectclassification.classification.classifier import Classifier
-    from objectclassification.classification.evaluation import Classifies
-    from objectclassification.classification.evaluation import evaluate as compare
-    from objectclassification.classification.samples import read_samples
+    from objectclassification.classification.samples import has_boxes
 
     if html is not None and not html.absolute().parent.is_dir():
         raise ConfigurationError(f"{html} cannot be written: there is no such folder")
-    classifier = Classifier(None if model == SHIPPED else Path(model))
-    found = read_samples(folder, classifier.labels)
-    if found.boxed:
-        raise ConfigurationError(
-            f"{folder} has boxes, and {classifier.model_id} gives labels alone: evaluate a "
-            "detector, or take the columns file,label"
-        )
-    looks = Classifies(classifier.model_id, classifier.model_sha256, classifier.classify)
-    with _progress(len(found.samples)) as progress:
-        result = compare(looks, found.samples, progress)
+    file = None if model == SHIPPED else Path(model)
+    boxed = has_boxes(folder)
+    result, paths = _evaluate_boxes(file, folder) if boxed else _evaluate_labels(file, folder)
     if html is not None:
-        _write(html, result, {sample.name: sample.path for sample in found.samples})
+        _write(html, result, paths)
     if json:
         import msgspec
 
@@ -74,6 +71,40 @@ def evaluate(
         _print(result)
     if result.refused_files:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _evaluate_labels(model: Path | None, folder: Path) -> tuple[Evaluation, dict[str, Path]]:
+    from objectclassification.classification.classifier import Classifier
+    from objectclassification.classification.evaluation import Classifies, evaluate
+    from objectclassification.classification.samples import read_samples
+
+    classifier = Classifier(model)
+    samples = read_samples(folder, classifier.labels).samples
+    looks = Classifies(classifier.model_id, classifier.model_sha256, classifier.classify)
+    with _progress(len(samples)) as progress:
+        result = evaluate(looks, samples, progress)
+    return result, {sample.name: sample.path for sample in samples}
+
+
+def _evaluate_boxes(model: Path | None, folder: Path) -> tuple[BoxEvaluation, dict[str, Path]]:
+    from objectclassification.classification.detector import Detector
+    from objectclassification.classification.evaluation import Detects, evaluate_boxes
+    from objectclassification.classification.samples import read_samples
+
+    try:
+        detector = Detector(model)
+    except ModelError as exc:
+        raise ModelError(f"{exc.detail} ({folder} has boxes, which takes a detector)") from exc
+    samples = read_samples(folder, detector.labels).samples
+
+    def detect(picture: Path) -> Sequence[Prediction]:
+        found = detector.detect(picture, min_score=LEAST_SCORE, most=MOST_BOXES)
+        return found.predictions
+
+    looks = Detects(detector.model_id, detector.model_sha256, detect)
+    with _progress(len(samples)) as progress:
+        result = evaluate_boxes(looks, samples, progress)
+    return result, {}
 
 
 @contextmanager
@@ -95,12 +126,14 @@ def _progress(pictures: int) -> Iterator[Callable[[int], None]]:
         yield show
 
 
-def _write(html: Path, result: Evaluation, paths: dict[str, Path]) -> None:
+def _write(html: Path, result: Evaluation | BoxEvaluation, paths: dict[str, Path]) -> None:
     from objectclassification.classification import images
+    from objectclassification.classification.evaluation import BoxEvaluation
     from objectclassification.web.evaluation import report
 
     thumbnails: dict[str, bytes] = {}
-    for mistake in result.mistakes:
+    mistakes = () if isinstance(result, BoxEvaluation) else result.mistakes
+    for mistake in mistakes:
         try:
             thumbnails[mistake.file] = images.thumbnail(paths[mistake.file])
         except (ImageError, OSError):
@@ -111,36 +144,60 @@ def _write(html: Path, result: Evaluation, paths: dict[str, Path]) -> None:
         raise ConfigurationError(f"{html} cannot be written: {exc.strerror}") from exc
 
 
-def _print(result: Evaluation) -> None:
+def _print(result: Evaluation | BoxEvaluation) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    from objectclassification.classification.evaluation import confused
+    from objectclassification.classification.evaluation import Evaluation
 
-    console = Console()
+    console = Console(highlight=False)
     console.print(Text(f"{result.model} on {result.pictures} pictures"))
-    console.print(f"top-1   {_share(result.top1)}", highlight=False)
-    console.print(f"top-5   {_share(result.top5)}", highlight=False)
-    console.print(f"ECE     {result.ece:.1%}: confidence less accuracy", highlight=False)
+    if isinstance(result, Evaluation):
+        console.print(f"top-1   {_share(result.top1)}")
+        console.print(f"top-5   {_share(result.top5)}")
+        console.print(f"ECE     {result.ece:.1%}: confidence less accuracy")
+    else:
+        console.print(f"mAP@50  {result.map50:.1%}")
     if result.speed:
         speed = result.speed
         console.print(
             f"speed   {speed.median_ms:.1f} ms (p95 {speed.p95_ms:.1f} ms), "
-            f"{speed.pictures_per_s:.0f} pictures a second on one thread",
-            highlight=False,
+            f"{speed.pictures_per_s:.0f} pictures a second on one thread"
         )
-    if result.mistakes:
-        table = Table("it is", "it was named", "pictures", box=None, pad_edge=False)
-        table.columns[2].justify = "right"
-        for truth, predicted, number in confused(result.confusion)[:MOST_SHOWN]:
-            table.add_row(Text(truth), Text(predicted), str(number))
+    table = _mistakes(result) if isinstance(result, Evaluation) else _precisions(result)
+    if table.row_count:
         console.print("", table, sep="\n")
     for one in result.refused[:MOST_SHOWN]:
         typer.echo(f"error: {one.file}: {one.detail}", err=True)
     if result.refused_files > MOST_SHOWN:
         more = result.refused_files - MOST_SHOWN
         typer.echo(f"error: and {more} more files that cannot be used", err=True)
+
+
+def _mistakes(result: Evaluation) -> Table:
+    """What was named wrongly, the most frequent first."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    from objectclassification.classification.evaluation import confused
+
+    pictures = Column("pictures", justify="right")
+    table = Table("it is", "it was named", pictures, box=None, pad_edge=False)
+    for truth, predicted, number in confused(result.confusion)[:MOST_SHOWN]:
+        table.add_row(Text(truth), Text(predicted), str(number))
+    return table
+
+
+def _precisions(result: BoxEvaluation) -> Table:
+    """The classes that are found worst, the worst first."""
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    numbers = (Column(name, justify="right") for name in ("objects", "average precision"))
+    table = Table("class", *numbers, box=None, pad_edge=False)
+    for one in sorted(result.classes, key=lambda one: one.average_precision)[:MOST_SHOWN]:
+        table.add_row(Text(one.label), str(one.objects), f"{one.average_precision:.1%}")
+    return table
 
 
 def _share(share: Share) -> str:
