@@ -14,8 +14,8 @@ from objectclassification import detection
 from objectclassification.detection import Detect
 from objectclassification.heads import Crop
 from objectclassification.receipts import Change, Found, Model, Prediction, Shot, ShotError, State
-from objectclassification.store import embeddings as seen
 from objectclassification.store import changes, heads, models, rules, snaps
+from objectclassification.store import embeddings as seen
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import (
     cameras,
