@@ -42,7 +42,7 @@ TAKEN: dict[str, Callable[[], bytes]] = {
     "JPEG of 49 MP": lambda: bombs.jpeg_of(SIDE, SIDE),
     "animated WebP": lambda: bombs.webp_frames(100, 300),
 }
-DECODERS = ("PIL/", "numpy", "onnxruntime", "cv2")
+DECODERS = ("PIL/", "onnxruntime", "cv2")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_the_server_itself_has_no_decoder(server: ServeProcess) -> None:
     made = server.call("PUT", "/snippets/1/", data=ROCKET.read_bytes())
     assert ended(server, made.json()["id"]) == "classified"
     child = psutil.Process(server.process.pid).children()[0]
-    assert loaded(child.pid) >= {"PIL/", "numpy", "onnxruntime"}
+    assert loaded(child.pid) >= {"PIL/", "onnxruntime"}
     assert loaded(server.process.pid) == set()
 
 
