@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from objectclassification.errors import ConfigurationError
 from objectclassification.masking import mask
@@ -50,6 +51,17 @@ def kind_of(address: str) -> Kind:
             f"no source reads {scheme[1]}:// addresses; there are {known}, exec:, /dev/…, "
             "an index, and files"
         ) from None
+
+
+def device_node(address: str) -> Path:
+    """Returns where a device is on Linux, by its index or as it is written."""
+    return Path(f"/dev/video{int(address)}" if address.isdecimal() else address)
+
+
+def file_path(address: str) -> Path:
+    """Returns the path of a file, folder or glob, which may be written as ``file://``."""
+    path = unquote(urlsplit(address).path) if address.startswith("file://") else address
+    return Path(path).expanduser()
 
 
 def expand(address: str) -> str:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from objectclassification.capture.address import device_node
 from objectclassification.capture.opencv import cv2
 from objectclassification.capture.source import (
     STREAM_LATENCY_S,
@@ -51,7 +52,7 @@ class DeviceSource:
         target = int(self._address) if self._address.isdecimal() else self._address
         path: Path | None = None
         if sys.platform == "linux":
-            path = Path(f"/dev/video{target}" if isinstance(target, int) else target)
+            path = device_node(self._address)
             self._check(path)
         self._cap.open(target, cv2.CAP_V4L2 if path else cv2.CAP_ANY)
         if not self._cap.isOpened():

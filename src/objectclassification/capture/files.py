@@ -6,8 +6,8 @@ import time
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
-from urllib.parse import unquote, urlsplit
 
+from objectclassification.capture.address import file_path
 from objectclassification.capture.opencv import cv2
 from objectclassification.capture.picture import sniff
 from objectclassification.capture.source import Frame, SourceSettings, Stamp
@@ -32,8 +32,7 @@ class FileSource:
         del settings  # a file is as it is
         self.notes: tuple[str, ...] = ()
         self._shown = shown
-        path = unquote(urlsplit(address).path) if address.startswith("file://") else address
-        self._path = Path(path).expanduser()
+        self._path = file_path(address)
         self._pictures: list[Path] = []
         self._video: _Video | None = None
         self._sequence = 0

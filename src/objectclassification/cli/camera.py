@@ -168,6 +168,10 @@ async def _serve(
         ring.add(line)
         notifier.status(line)
 
+    def tell_trouble(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+        ring.add(line)
+
     def on_signal() -> None:
         notifier.stopping()
         stop.set()
@@ -187,4 +191,5 @@ async def _serve(
         once=once,
         spool_max_bytes=spool_max_bytes,
         log=ring.lines,
+        tell_trouble=tell_trouble if sys.stderr.isatty() else None,
     )

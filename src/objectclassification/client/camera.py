@@ -17,6 +17,7 @@ from uuid_utils import uuid7
 from objectclassification import __version__
 from objectclassification.capture import Spool, Uploader
 from objectclassification.capture.opencv import use_one_thread
+from objectclassification.capture.presence import why_missing
 from objectclassification.capture.spool import DEFAULT_MAX_BYTES
 from objectclassification.client import refused
 from objectclassification.client.delivery import Caption, Delivery
@@ -69,6 +70,7 @@ async def serve_cameras(
     once: bool = False,
     spool_max_bytes: int = DEFAULT_MAX_BYTES,
     log: Callable[[], Sequence[str]] = tuple,
+    tell_trouble: Callable[[str], None] | None = None,
 ) -> None:
     """Serves cameras over one connection to the hub.
 
@@ -82,6 +84,8 @@ async def serve_cameras(
             due for, and end.
         spool_max_bytes: the most that the pictures in the spool may take.
         log: gives this program's last log lines, for whoever asks how a camera is.
+        tell_trouble: takes, for the person at the screen, what is wrong with the connection, or
+            with the cameras at the start; without it, it goes to the log.
 
     Raises:
         ConfigurationError: the cameras, the spool or the connection cannot be used.
@@ -100,6 +104,7 @@ async def serve_cameras(
         stack.push_async_callback(_close_all, shooters)
         for settings in cameras:
             shooters[settings.name] = Shooter(settings, kept)
+        _warn_of_missing(cameras, tell_trouble)
         hello = Hello(
             role="camera",
             instance=instance_id(spool, cameras[0].name),
@@ -111,7 +116,15 @@ async def serve_cameras(
         url, token, ca = connection.url, connection.token, connection.ca
         patience_s = ONCE_CONNECT_S if once else None
         link = await stack.enter_async_context(
-            Link(url, hello, token=token, ca=ca, pins=True, patience_s=patience_s)
+            Link(
+                url,
+                hello,
+                token=token,
+                ca=ca,
+                pins=True,
+                patience_s=patience_s,
+                tell=tell_trouble,
+            )
         )
         reports = Reports(link, kept.due())
         new_uploader = partial(Uploader, url, token, ca=ca, attempts=1)
@@ -314,6 +327,18 @@ class CameraProgram:
 
 async def _wait(stop: asyncio.Event) -> None:
     await stop.wait()
+
+
+def _warn_of_missing(cameras: Sequence[CameraSettings], tell: Callable[[str], None] | None) -> None:
+    """Says at the start what the first snap would: who set the camera up can still read it."""
+    for settings in cameras:
+        if (missing := why_missing(settings.source)) is None:
+            continue
+        line = f"camera {settings.name}: {missing}; each snap will try again"
+        if tell is None:
+            _log.warning(line)
+        else:
+            tell(line)
 
 
 async def _close_all(shooters: Mapping[str, Shooter]) -> None:

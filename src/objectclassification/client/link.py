@@ -6,8 +6,9 @@ import asyncio
 import math
 import os
 import random
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
+from objectclassification.client.outage import Outage
 from objectclassification.config import split_token
 from objectclassification.errors import (
     EXIT_CONFIGURATION,
@@ -91,6 +93,11 @@ class Link:
         pins: whether a server of an unknown authority is believed at the first connection.
         patience_s: how long to try without a ``welcome`` before giving up; None is for ever, 0 is
             one try.
+        tell: takes each line for the person at the screen: why there is no connection, whom the
+            first one trusts; without it they go to the log.
+
+    Attributes:
+        outage: why it is not connected now.
 
     Raises:
         ConfigurationError: the address or the certificates cannot be used.
@@ -105,13 +112,15 @@ class Link:
         ca: Path | None = None,
         pins: bool = False,
         patience_s: float | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         plain, found = split_token(url)
         self.url = plain
         self._hello = hello
         self._token = token or found
         self._address = websocket_url(plain)
-        self._trust = Trust(plain, ca, pins=pins)
+        self._trust = Trust(plain, ca, pins=pins, tell=tell)
+        self.outage = Outage(plain, tell)
         self._patience_s = patience_s
         self._socket: ClientConnection | None = None
         self._welcomed = False
@@ -195,25 +204,31 @@ class Link:
                 raise Unauthorized("the token is missing, unknown or was revoked") from exc
             if status == 403:
                 raise Forbidden(f"{self.url} refuses this client") from exc
-            await self._pause(exc, f"it answered with HTTP {status}")
+            await self._pause(exc, f"no hub answers at {self.url}, but HTTP {status}")
         except InvalidURI as exc:
             raise ConfigurationError(f"not a server address: {self.url}") from exc
         except ssl.SSLError as exc:
             await self._settle(exc)
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as exc:
-            await self._pause(exc, _why(exc))
+            await self._pause(exc, await self._unanswered(exc))
+
+    async def _unanswered(self, failed: Exception) -> str:
+        """Why there was no answer; who did answer something may want TLS."""
+        nobody = isinstance(failed, ConnectionRefusedError | socket.gaierror | TimeoutError)
+        if not nobody and await asyncio.to_thread(self._trust.is_elsewhere):
+            return f"{self.url} speaks TLS: its address is https://…"
+        return f"no server answers at {self.url} ({_why(failed)})"
 
     async def _settle(self, failed: ssl.SSLError) -> None:
         """After a handshake that failed: tries again at once if the server was only new."""
         try:
             if not await asyncio.to_thread(self._trust.settle):
-                await self._pause(failed, _why(failed))
+                await self._pause(failed, await self._unanswered(failed))
         except UntrustedServer as exc:
             if self._patience_s is not None:
                 raise
             # A camera waits for somebody to put it right; it may also be in a hotel's network.
-            _log.warning("the server is not trusted", why=exc.detail)
-            await self._pause(exc, "its certificate is not trusted")
+            await self._pause(exc, exc.detail)
         except ServerUnreachable as exc:
             await self._pause(exc, exc.detail)
 
@@ -238,7 +253,7 @@ class Link:
             self._restarts_until = asyncio.get_running_loop().time() + RESTART_S
         if was_welcomed:
             self._alone_since = asyncio.get_running_loop().time()
-        await self._pause(exc, _why(exc))
+        await self._pause(exc, f"the connection to {self.url} broke ({_why(exc)})")
 
     async def _pause(self, exc: Exception, why: str) -> None:
         """Waits before the next try: longer each time, and never in step with other clients."""
@@ -249,10 +264,9 @@ class Link:
             if left_s <= 0 and isinstance(exc, WrongRelease):
                 raise exc
             if left_s <= 0:
-                raise ServerUnreachable(f"{self.url} does not answer: {why}", url=self.url) from exc
+                raise ServerUnreachable(why, url=self.url) from exc
             pause_s = min(pause_s, left_s)
-        say = _log.warning if isinstance(exc, WrongRelease) else _log.info
-        say("not connected", url=self.url, why=why, next_try_s=round(pause_s, 1))
+        self.outage.note(why, pause_s)
         await asyncio.sleep(pause_s)
 
     def _next_pause_s(self) -> float:
@@ -274,6 +288,7 @@ class Link:
             self._welcomed = True
             self._failures = 0
             self._alone_since = None
+            self.outage.over()
         elif isinstance(message, Problem) and not self._welcomed:
             raise _refusal(message, self.url)
         return message

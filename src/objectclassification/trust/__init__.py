@@ -9,6 +9,7 @@ account, beside what ``login`` stores. The WebSocket, the PUT and all other call
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,12 +41,20 @@ class Trust:
         url: the server's, ``https://host:port``; of ``http://`` there is nothing to check.
         ca: an authority that the caller knows, in PEM; else the pinned one, else the system's.
         pins: whether a server of an unknown authority is believed at the first connection.
+        tell: takes what a person is told of a first connection; without it, it goes to the log.
 
     Raises:
         ConfigurationError: the authority's file cannot be used.
     """
 
-    def __init__(self, url: str, ca: Path | None = None, *, pins: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        ca: Path | None = None,
+        *,
+        pins: bool = False,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self._url = url
         self._is_tls = parts.scheme == "https"
@@ -53,6 +62,7 @@ class Trust:
         self._port = parts.port or (443 if self._is_tls else 80)
         self._ca = ca
         self._pins = pins
+        self._tell = tell
         self._context = None if ca is None else _context(ca=ca)
 
     @property
@@ -118,6 +128,9 @@ class Trust:
             raise self._untrusted(_fault(exc)) from exc
         file = write_pin(self._url, pem)
         self._context = None
+        if self._tell is not None:
+            self._tell(introduction(self._url, shown))
+            return
         _log.warning(
             "first connection: this certificate authority is trusted for the server from now on; "
             "compare its SHA-256 fingerprint with what the server printed",
@@ -159,6 +172,14 @@ class Trust:
             raise ServerUnreachable(detail, url=self._url) from exc
         except OSError as exc:
             raise ServerUnreachable(f"no server answers at {self._url}", url=self._url) from exc
+
+
+def introduction(url: str, authority: bytes | str) -> str:
+    """Returns what a person is asked to compare, in two lines, as ``serve`` prints them."""
+    return (
+        f"{url} has a certificate authority of its own; compare it with what the server printed:\n"
+        f"  {fingerprint(authority)}"
+    )
 
 
 def _context(*, ca: Path | None = None, pem: str | None = None) -> ssl.SSLContext:
