@@ -284,7 +284,17 @@ def test_a_bad_token_ends_the_program(server: Served, tmp_path: Path) -> None:
     arguments = ("--name", "stranger", "--source", str(ROCKET))
     with CameraProcess(tmp_path / "home", server.url, "oc_nobody", *arguments) as camera:
         assert camera.process.wait(30) == 77
-    assert camera.errors == "error: the token is missing, unknown or was revoked\n"
+    assert camera.errors == "error: the token is unknown or was revoked\n"
+
+
+def test_no_token_ends_the_program_and_says_how_to_give_one(server: Served, tmp_path: Path) -> None:
+    arguments = ("--name", "stranger", "--source", str(ROCKET))
+    with CameraProcess(tmp_path / "home", server.url, None, *arguments) as camera:
+        assert camera.process.wait(30) == 77
+    assert camera.errors == (
+        f"error: {server.url} asks for a token, and none was given: run `objectclassification "
+        f"login {server.url}`, or give --token-file\n"
+    )
 
 
 def test_a_token_for_another_camera_ends_the_program(server: Served, tmp_path: Path) -> None:

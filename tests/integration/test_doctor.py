@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 
 from objectclassification.config import Connection, load_server
+from objectclassification.config.pins import pin_file
 from objectclassification.diagnosis import Check, machine
 from objectclassification.diagnosis import data as diagnosis
 from objectclassification.errors import NewerDatabase
 from objectclassification.store import folder, repair
 from objectclassification.store.blobs import place
 from objectclassification.store.jobs import LOST
-from tests.serving import Served, ServeProcess, photo
+from tests import certificates
+from tests.serving import HubProcess, Served, ServeProcess, photo
 
 HOUR_S = 3600
 DEFAULT_CHECKS = ["clock", "camera", "settings", "model", "data", "disk", "database"]
@@ -112,6 +114,25 @@ class TestBesideAServer:
     def test_a_cameras_token_is_good(self, server: Served) -> None:
         token = server.new_token("camera", "doctors-camera")
         assert machine.server(Connection(server.url, token)).status == "ok"
+
+    def test_a_failure_that_says_what_to_do_has_no_other_hint(self, tmp_path: Path) -> None:
+        with Served(tmp_path / "data", tls="auto") as secure:
+            pin = pin_file(secure.url)
+            pin.parent.mkdir(parents=True)
+            pin.write_text(certificates.authority().pem)
+            check = machine.server(Connection(secure.url, secure.token))
+            assert (check.status, check.todo) == ("fail", "")
+            assert f"delete {pin}" in check.found
+            check = machine.server(Connection(secure.url.replace("https:", "http:")))
+            assert (check.status, check.todo) == ("fail", "")
+            assert "its address is https://…" in check.found
+
+    def test_a_hub_alone_is_not_told_to_be_started(self, tmp_path: Path) -> None:
+        with HubProcess(tmp_path, "--no-auth") as hub:
+            check = machine.server(Connection(hub.url))
+            assert check.status == "warn"
+            assert f"{hub.url} answers, and has no API: a hub alone" in check.found
+            assert "start" not in check.todo
 
 
 class TestFindings:

@@ -23,6 +23,7 @@ from tests import certificates
 from tests.camera_process import CameraProcess
 from tests.photographs import ROCKET
 from tests.serving import WAIT_S, Served, ServeProcess, photo, until
+from tests.terminal import Terminal
 from tests.wire import Wire
 
 COMMAND = (sys.executable, "-m", "objectclassification")
@@ -61,13 +62,21 @@ def shown_by(server: Served | ServeProcess) -> str:
     return fingerprint(server.ca.read_text())
 
 
+def introduced(server: Served) -> str:
+    """What a login shows of a server that has an authority of its own."""
+    return (
+        f"{server.url} has a certificate authority of its own; compare it with what the server "
+        f"printed:\n  {shown_by(server)}\n"
+    )
+
+
 class TestLogin:
     def test_it_pins_at_the_first_connection_and_shows_the_fingerprint(
         self, secure: Served
     ) -> None:
         first = run("login", secure.url, text=f"{secure.token}\n")
         assert first.returncode == 0, first.stderr
-        assert shown_by(secure) in first.stderr
+        assert first.stderr == introduced(secure)
         assert pin_file(secure.url).stat().st_mode & 0o777 == 0o600
         listed = run("token", "list", "--json")
         assert listed.returncode == 0, listed.stderr
@@ -75,6 +84,35 @@ class TestLogin:
         snap = run("snap", "nobody")
         assert snap.returncode == 1
         assert "nobody" in snap.stderr  # the hub's answer, over the WebSocket
+
+    def test_it_shows_the_fingerprint_at_every_login(self, secure: Served) -> None:
+        for _ in range(2):
+            done = run("login", secure.url, text=f"{secure.token}\n")
+            assert (done.returncode, done.stderr) == (0, introduced(secure))
+
+    @pytest.mark.parametrize("token", ["oc_wrong\n", ""])
+    def test_a_login_that_fails_leaves_no_pin(self, secure: Served, token: str) -> None:
+        done = run("login", secure.url, text=token)
+        assert done.returncode == 77
+        assert done.stderr.startswith(introduced(secure))
+        assert not pin_file(secure.url).exists()
+
+    def test_one_that_is_aborted_leaves_none_either(self, secure: Served, tmp_path: Path) -> None:
+        with Terminal(tmp_path / "home", "login", secure.url) as terminal:
+            terminal.shows("Token: ")
+            assert introduced(secure) in terminal.screen
+            assert terminal.stop() != 0
+        assert not pin_file(secure.url).exists()
+
+    def test_a_login_that_fails_keeps_an_older_pin(self, secure: Served) -> None:
+        assert run("login", secure.url, text=f"{secure.token}\n").returncode == 0
+        assert run("login", secure.url, text="oc_wrong\n").returncode == 77
+        assert pin_file(secure.url).exists()
+
+    def test_without_a_token_it_says_how_to_give_one(self, server: Served) -> None:
+        done = run("login", server.url)
+        assert done.returncode == 77
+        assert done.stderr == "error: give the token on standard input, or with --token-file\n"
 
     def test_what_changed_is_said_and_what_to_do(self, tmp_path: Path) -> None:
         with ServeProcess(tmp_path, "--tls", "auto") as server:

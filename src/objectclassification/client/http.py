@@ -18,7 +18,7 @@ from objectclassification.errors import (
     TimedOut,
     Unauthorized,
 )
-from objectclassification.trust import Trust
+from objectclassification.trust import Trust, WrongScheme
 from objectclassification.trust.adapter import TrustAdapter
 
 CONNECT_TIMEOUT_S = 5.0
@@ -90,11 +90,10 @@ class Http:
         except requests.RequestException as exc:
             if self._trust.is_elsewhere():
                 detail = f"{self._url} speaks TLS: its address is https://…"
-            else:
-                detail = (
-                    f"no server answers at {self._url}: is `objectclassification serve` running "
-                    "there?"
-                )
+                raise WrongScheme(detail, url=self._url) from exc
+            detail = (
+                f"no server answers at {self._url}: is `objectclassification serve` running there?"
+            )
             raise ServerUnreachable(detail, url=self._url) from exc
         if response.status_code >= 300:
             raise _error(response)

@@ -201,7 +201,7 @@ class Link:
         except InvalidStatus as exc:
             status = exc.response.status_code
             if status == 401:
-                raise Unauthorized("the token is missing, unknown or was revoked") from exc
+                raise Unauthorized(self._refused_token()) from exc
             if status == 403:
                 raise Forbidden(f"{self.url} refuses this client") from exc
             await self._pause(exc, f"no hub answers at {self.url}, but HTTP {status}")
@@ -211,6 +211,14 @@ class Link:
             await self._settle(exc)
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError) as exc:
             await self._pause(exc, await self._unanswered(exc))
+
+    def _refused_token(self) -> str:
+        if self._token:
+            return "the token is unknown or was revoked"
+        return (
+            f"{self.url} asks for a token, and none was given: run `objectclassification login "
+            f"{self.url}`, or give --token-file"
+        )
 
     async def _unanswered(self, failed: Exception) -> str:
         """Why there was no answer; who did answer something may want TLS."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,6 +41,18 @@ def write_pin(url: str, pem: str) -> Path:
     file = pin_file(url)
     write_secret(file, pem)
     return file
+
+
+@contextmanager
+def undone_on_failure(url: str) -> Iterator[None]:
+    """Forgets the authority of a server that was met in here, unless all of it went well."""
+    known = read_pin(url) is not None
+    try:
+        yield
+    except BaseException:  # Ctrl-C, too, is no consent
+        if not known:
+            pin_file(url).unlink(missing_ok=True)
+        raise
 
 
 def _name(url: str) -> str:

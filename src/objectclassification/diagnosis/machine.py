@@ -10,7 +10,13 @@ from objectclassification.capture.devices import list_devices
 from objectclassification.client.http import Http
 from objectclassification.config import Connection
 from objectclassification.diagnosis import Check
-from objectclassification.errors import Forbidden, ObjectClassificationError, Unauthorized
+from objectclassification.errors import (
+    Forbidden,
+    NotFound,
+    ObjectClassificationError,
+    Unauthorized,
+)
+from objectclassification.trust import UntrustedServer, WrongScheme
 
 MADE_AT: Final = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 """This program is younger than that; a clock that is behind it was never set."""
@@ -50,6 +56,11 @@ def server(connection: Connection) -> Check:
         found = f"{connection.url} answers, but takes no token that this account has"
         todo = f"run `objectclassification login {connection.url}`"
         return Check("server", "fail", found, todo)
+    except NotFound:
+        found = f"{connection.url} answers, and has no API: a hub alone, or another program"
+        return Check("server", "warn", found, "nothing, if it is a hub alone; else see --server")
+    except (UntrustedServer, WrongScheme) as exc:  # they say themselves what to do
+        return Check("server", "fail", exc.detail)
     except ObjectClassificationError as exc:
         todo = "start it, or name another with --server or OBJECTCLASSIFICATION_SERVER"
         return Check("server", "fail", exc.detail, todo)

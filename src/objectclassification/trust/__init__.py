@@ -34,6 +34,12 @@ class UntrustedServer(ServerUnreachable):
     retryable = False
 
 
+class WrongScheme(ServerUnreachable):
+    """Whoever answers speaks TLS and was asked without, or the other way round."""
+
+    retryable = False
+
+
 class Trust:
     """What one server's certificate is checked against.
 
@@ -81,7 +87,8 @@ class Trust:
 
         Raises:
             UntrustedServer: it must not be talked to.
-            ServerUnreachable: it does not answer, or not in TLS.
+            WrongScheme: it does not speak TLS.
+        ServerUnreachable: it does not answer.
         """
         if self._ca is None:
             self._context = None  # its pin may be another one by now
@@ -169,7 +176,7 @@ class Trust:
             raise
         except ssl.SSLError as exc:
             detail = f"{self._url} does not speak TLS: is its address http://…?"
-            raise ServerUnreachable(detail, url=self._url) from exc
+            raise WrongScheme(detail, url=self._url) from exc
         except OSError as exc:
             raise ServerUnreachable(f"no server answers at {self._url}", url=self._url) from exc
 
