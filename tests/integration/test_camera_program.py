@@ -260,7 +260,7 @@ def test_a_hub_alone_takes_no_pictures(tmp_path: Path) -> None:
         (("--name", "a/b"), 78, "'a/b' cannot be a name"),
         (("--name", "a", "--group", "@b"), 78, "'@b' cannot be a group"),
         (("--name", "a", "--size", "big"), 78, "size: it must look like 1280x720"),
-        (("--name", "a", "--rotate", "45"), 78, "rotate: Input should be 0, 90, 180 or 270"),
+        (("--name", "a", "--rotate", "45"), 78, "rotate: it must be 0, 90, 180 or 270"),
         (("--name", "a", "--path", "no/such/x.jpg"), 78, "there is no folder"),
         (("--name", "a", "--path", "x.txt"), 78, "cannot save a picture as x.txt"),
         (("--name", "a", "--source", "gopher://x"), 78, "no source reads gopher://"),

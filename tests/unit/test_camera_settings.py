@@ -72,9 +72,9 @@ def test_one_camera_keeps_the_seeds_name() -> None:
         ("[[cameras]]\nname = 'a'\nsorce = 1", "camera a: there is no setting sorce; there are"),
         ("[[cameras]]\nname = 'a'\nsize = '1280'", "camera a: size: it must look like 1280x720"),
         ("[[cameras]]\nname = 'a'\nwarmup = 'soon'", "warmup: it must be 'auto' or seconds"),
-        ("[[cameras]]\nname = 'a'\nkeep_warm_s = -1", "keep_warm_s: Input should be greater"),
-        ("[[cameras]]\nname = 'a'\nkeep_warm_s = nan", "keep_warm_s: Input should be greater"),
-        ("[[cameras]]\nname = 'a'\nsource = true", "source: Input should be a valid string"),
+        ("[[cameras]]\nname = 'a'\nkeep_warm_s = -1", "keep_warm_s: it must be at least 0"),
+        ("[[cameras]]\nname = 'a'\nkeep_warm_s = nan", "keep_warm_s: it must be at least 0"),
+        ("[[cameras]]\nname = 'a'\nsource = true", "source: it must be text"),
         ("[[cameras]]\nname = 'a'\n[[cameras]]\nname = 'a'", "two cameras are called a"),
         (
             "[[cameras]]\nname = 'a'\npath = 'x.jpg'\n[[cameras]]\nname = 'b'\npath = 'x.jpg'",

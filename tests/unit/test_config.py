@@ -77,6 +77,79 @@ def test_a_bad_file_is_one_clear_line(tmp_path: Path, text: str, what: str) -> N
     assert caught.value.exit_code == EXIT_CONFIGURATION
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("port = 'x'", "port: it must be a whole number"),
+        ("port = 70000", "port: it must be at most 65535"),
+        ("max_pixels = 0", "max_pixels: it must be more than 0"),
+        ("keep_days = 'long'", "keep_days: it must be a number"),
+        ("no_auth = 'perhaps'", "no_auth: it must be true or false"),
+        ("keep_cameras = 3", "keep_cameras: it must be a table"),
+        ("keep_pitcures = 2", "there is no setting keep_pitcures; did you mean keep_pictures or "),
+        ("zzz = 2", "there is no setting zzz; docs/settings.md has them all"),
+        ("trusted_proxies = 'x'", "trusted_proxies: 'x' "),
+        (
+            "[keep_cameras.door]\nday = 2",
+            "keep_cameras.door: there is no setting day; did you mean days?",
+        ),
+    ],
+)
+def test_a_bad_file_is_named_with_its_setting_in_plain_words(
+    tmp_path: Path, text: str, line: str
+) -> None:
+    file = tmp_path / "server.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load_server(file)
+    assert caught.value.detail.startswith(f"{file}: {line}")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("TOP", "many", "OBJECTCLASSIFICATION_TOP: it must be a whole number"),
+        ("KEEP_CAMERAS", "[", "OBJECTCLASSIFICATION_KEEP_CAMERAS: it must be JSON"),
+        (
+            "KEEP_PITCURES",
+            "2",
+            "the environment: there is no setting OBJECTCLASSIFICATION_KEEP_PITCURES; did you mean "
+            "OBJECTCLASSIFICATION_KEEP_PICTURES or ",
+        ),
+    ],
+)
+def test_a_bad_environment_is_named_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
+) -> None:
+    monkeypatch.setenv(f"OBJECTCLASSIFICATION_{name}", value)
+    with pytest.raises(ConfigurationError) as caught:
+        load_server()
+    assert caught.value.detail.startswith(line)
+    assert "\n" not in caught.value.detail
+
+
+def test_what_other_commands_read_is_no_unknown_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SERVER, "http://one:1")
+    monkeypatch.setenv(TOKEN, "oc_some")
+    assert load_server().port == 8000
+
+
+@pytest.mark.parametrize("command", ["serve", "doctor"])
+def test_a_misspelt_environment_is_refused_by_the_command(command: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "objectclassification", command, "--data", str(tmp_path / "data")],
+        env={**os.environ, "OBJECTCLASSIFICATION_KEEP_PITCURES": "2"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == (78 if command == "serve" else 1)
+    told = [line for line in (done.stdout + done.stderr).splitlines() if "KEEP_PITCURES" in line]
+    assert len(told) == 1
+    assert "did you mean OBJECTCLASSIFICATION_KEEP_PICTURES" in told[0]
+    assert not (tmp_path / "data").exists()
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot read"):
         read_toml(tmp_path / "none.toml")

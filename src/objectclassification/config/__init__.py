@@ -17,17 +17,22 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from objectclassification.config.keeping import CameraKeep
 from objectclassification.config.local import forget_dead, note_of, running_servers
 from objectclassification.config.proxies import parse_networks
 from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
 from objectclassification.config.tls import CertificateFiles, OwnAuthority, read_choice
+from objectclassification.config.wording import ENV_PREFIX, check_environment, what_is_wrong
 from objectclassification.errors import ConfigurationError
 
 APP = "objectclassification"
-ENV_PREFIX = "OBJECTCLASSIFICATION_"
 DEFAULT_PORT = 8000
 MIB = 2**20
 
@@ -159,15 +164,19 @@ def load_server(file: Path | None = None, **arguments: object) -> ServerSettings
     Raises:
         ConfigurationError: a value cannot be used, or a name is unknown.
     """
-    values: dict[str, Any] = read_toml(file) if file else {}
+    check_environment(ServerSettings.model_fields)
+    told: dict[str, Any] = read_toml(file) if file else {}
     for name in ServerSettings.model_fields:
         if ENV_PREFIX + name.upper() in os.environ:
-            values.pop(name, None)
-    values.update({k: v for k, v in arguments.items() if v is not None})
+            told.pop(name, None)
+    given = {k: v for k, v in arguments.items() if v is not None}
     try:
-        settings = ServerSettings(**values)
+        settings = ServerSettings(**told | given)
     except ValidationError as exc:
-        raise ConfigurationError(_one_line(exc)) from exc
+        places = dict.fromkeys(told, f"{file}: ") | dict.fromkeys(given, "")
+        raise ConfigurationError(what_is_wrong(exc, places, ServerSettings.model_fields)) from exc
+    except SettingsError as exc:  # of a table, which the environment holds as JSON
+        raise ConfigurationError(f"{ENV_PREFIX}KEEP_CAMERAS: it must be JSON") from exc
     if settings.no_auth and not is_loopback(settings.host):
         raise ConfigurationError(
             f"--no-auth is for loopback only, not for {settings.host}: leave one of the two out"
@@ -375,9 +384,3 @@ def _quote(text: str) -> str:
     """A TOML basic string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _one_line(exc: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in error['loc'])}: {error['msg']}" for error in exc.errors()
-    )

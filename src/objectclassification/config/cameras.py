@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from objectclassification.config import read_toml
+from objectclassification.config.wording import fault
 from objectclassification.errors import ConfigurationError
 
 SINGLE_PATH = Path("opencv_frame_0.jpg")
@@ -129,7 +130,7 @@ def _reasons(exc: ValidationError) -> list[str]:
         elif error["type"] == "missing":
             reason = f"{setting} is missing"
         else:
-            reason = f"{setting}: {error['msg'].removeprefix('Value error, ')}"
+            reason = f"{setting}: {fault(error)}"
         # Of a union's alternatives, the first says enough.
         reasons.setdefault(setting, reason)
     return list(reasons.values())
