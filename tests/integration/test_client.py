@@ -61,6 +61,16 @@ async def test_no_snap_in_time() -> None:
         assert late.value.after_s == 0.05
 
 
+def test_no_server_in_time_says_why() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with Client(address) as client, pytest.raises(TimedOut) as late:
+        client.wait_for_snap(0.3)
+    assert late.value.detail == (
+        f"no snap within 0.3 s: no server answers at {address} (Connection refused)"
+    )
+
+
 async def test_snaps_that_came_meanwhile_count_as_one() -> None:
     async with serving() as hub, connected(hub) as seed, connected(hub) as other:
         async with AsyncClient(url(hub)) as client:

@@ -153,6 +153,12 @@ class TestLogin:
         assert found.stderr == ""
         assert not pin_file(secure.url).exists()
 
+    @pytest.mark.parametrize("words", [("wait", "--timeout", "3"), ("snap", "--all")])
+    def test_no_server_is_said_once(self, words: tuple[str, ...]) -> None:
+        done = run(*words, "--server", "http://127.0.0.1:1")
+        assert "no server answers at http://127.0.0.1:1" in error_of(done)
+        assert done.stderr.count("\n") == 1
+
     def test_the_wrong_scheme_is_said(self, server: Served, secure: Served) -> None:
         https = server.url.replace("http:", "https:")
         assert "does not speak TLS" in error_of(run("login", https))

@@ -76,7 +76,7 @@ class AsyncClient:
         Snaps that came since the last call count, together, as one.
 
         Raises:
-            TimedOut: none came within ``timeout_s``.
+            TimedOut: none came within ``timeout_s``; its detail says why there is no connection.
             Unauthorized: the token is not good.
         """
         await self._wait(self._heard, timeout_s, "no snap")
@@ -109,7 +109,8 @@ class AsyncClient:
             return
         if self._listening.done():
             self._listening.result()  # raises why it does not listen any more
-        raise TimedOut(f"{what} within {timeout_s:g} s", after_s=timeout_s or 0.0)
+        why = f": {self._link.outage.reason}" if self._link.outage.reason else ""
+        raise TimedOut(f"{what} within {timeout_s:g} s{why}", after_s=timeout_s or 0.0)
 
 
 class Client:
@@ -164,7 +165,7 @@ class Client:
         Snaps that came since the last call count, together, as one.
 
         Raises:
-            TimedOut: none came within ``timeout_s``.
+            TimedOut: none came within ``timeout_s``; its detail says why there is no connection.
             Unauthorized: the token is not good.
         """
         loop = self._start()

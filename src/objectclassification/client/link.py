@@ -120,7 +120,7 @@ class Link:
         self._token = token or found
         self._address = websocket_url(plain)
         self._trust = Trust(plain, ca, pins=pins, tell=tell)
-        self.outage = Outage(plain, tell)
+        self.outage = Outage(plain, tell, gives_up=patience_s is not None)
         self._patience_s = patience_s
         self._socket: ClientConnection | None = None
         self._welcomed = False

@@ -15,20 +15,25 @@ class Outage:
     Args:
         url: the server's.
         tell: takes each line for the person at the screen; without it they go to the log.
+        gives_up: whether the last reason becomes an error, so that it is no warning before.
 
     Attributes:
         reason: why the last try failed; empty while connected, and before the first try.
     """
 
-    def __init__(self, url: str, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, url: str, tell: Callable[[str], None] | None = None, *, gives_up: bool = False
+    ) -> None:
         self.reason = ""
         self._url = url
         self._tell = tell
+        self._gives_up = gives_up
 
     def note(self, reason: str, next_try_s: float) -> None:
         """Takes a try that failed."""
         is_new, self.reason = reason != self.reason, reason
-        say = _log.warning if is_new and self._tell is None else _log.debug
+        first = _log.info if self._gives_up else _log.warning
+        say = first if is_new and self._tell is None else _log.debug
         say("not connected", url=self._url, why=reason, next_try_s=round(next_try_s, 1))
         if is_new and self._tell is not None:
             self._tell(f"{reason}: trying again")
