@@ -49,7 +49,10 @@ class Identity:
     def require(self, right: Right) -> None:
         """Raises Forbidden unless the role has the right."""
         if not self.may(right):
-            raise Forbidden(f"a {self.role} token may not do this; it takes {_who_may(right)}")
+            article = "an" if self.role[0] in "ao" else "a"
+            raise Forbidden(
+                f"{article} {self.role} token may not do this; it takes {_who_may(right)}"
+            )
 
     def may_serve(self, camera: str) -> bool:
         """Whether it may be this camera and PUT to its snippet."""

@@ -284,7 +284,10 @@ def test_a_bad_token_ends_the_program(server: Served, tmp_path: Path) -> None:
     arguments = ("--name", "stranger", "--source", str(ROCKET))
     with CameraProcess(tmp_path / "home", server.url, "oc_nobody", *arguments) as camera:
         assert camera.process.wait(30) == 77
-    assert camera.errors == "error: the token is unknown or was revoked\n"
+        file = camera.home / "token"
+    assert camera.errors == (
+        f"error: the token is unknown or was revoked (the token is from the file {file})\n"
+    )
 
 
 def test_no_token_ends_the_program_and_says_how_to_give_one(server: Served, tmp_path: Path) -> None:

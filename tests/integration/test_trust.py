@@ -153,6 +153,17 @@ class TestLogin:
         assert found.stderr == ""
         assert not pin_file(secure.url).exists()
 
+    @pytest.mark.parametrize("words", [("token", "list"), ("snap", "nobody")])
+    def test_a_refusal_says_where_the_token_is_from(
+        self, server: Served, words: tuple[str, ...]
+    ) -> None:
+        role = "operator" if words[0] == "token" else "viewer"
+        token = {"OBJECTCLASSIFICATION_TOKEN": server.new_token(role)}
+        done = run(*words, "--server", server.url, **token)
+        assert done.returncode == 77, done.stderr
+        assert f"{'an' if role == 'operator' else 'a'} {role} token may not do this" in done.stderr
+        assert done.stderr.endswith("(the token is from OBJECTCLASSIFICATION_TOKEN)\n")
+
     @pytest.mark.parametrize("words", [("wait", "--timeout", "3"), ("snap", "--all")])
     def test_no_server_is_said_once(self, words: tuple[str, ...]) -> None:
         done = run(*words, "--server", "http://127.0.0.1:1")

@@ -94,8 +94,13 @@ def test_each_role_has_the_rights_of_the_design(role: TokenRole, rights: set[Rig
         if right in rights:
             identity.require(right)
         else:
-            with pytest.raises(Forbidden, match=f"a {role} token may not do this"):
+            with pytest.raises(Forbidden, match=rf"^an? {role} token may not do this"):
                 identity.require(right)
+
+
+def test_a_refusal_is_a_sentence() -> None:
+    with pytest.raises(Forbidden, match=r"^an operator token may not do this; it takes admin$"):
+        record("t", "operator").identity.require("admin")
 
 
 @pytest.mark.parametrize("role", ROLES)

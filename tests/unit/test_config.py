@@ -206,6 +206,18 @@ def test_login_is_remembered_for_that_server_only(monkeypatch: pytest.MonkeyPatc
     assert find_connection() == Connection("http://one:1", "t1")
 
 
+def test_where_the_token_is_from_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_connection("http://one:1").token_from == ""
+    remember(Connection("http://one:1", "stored"))
+    assert find_connection("http://one:1").token_from == "what `login` stored"
+    monkeypatch.setenv(TOKEN, "environment")
+    assert find_connection("http://one:1").token_from == TOKEN
+    assert find_connection("http://one:1/?token=address").token_from == "the address"
+    file = tmp_path / "token"
+    file.write_text("file\n")
+    assert find_connection("http://one:1", file).token_from == f"the file {file}"
+
+
 def test_the_token_that_is_nearest_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     remember(Connection("http://one:1", "stored"))
     assert find_connection("http://one:1").token == "stored"

@@ -123,6 +123,7 @@ async def serve_cameras(
                 ca=ca,
                 pins=True,
                 patience_s=patience_s,
+                origin=connection.origin,
                 tell=tell_trouble,
             )
         )

@@ -99,8 +99,10 @@ async def snap(
         token=connection.token,
         ca=connection.ca,
         pins=True,
+        origin=connection.origin,
         patience_s=PATIENCE_S,
     )
+    origin = connection.origin
     shots: dict[str, Shot] = {}
     most_s = PATIENCE_S + request.deadline_s + GRACE_S
     try:
@@ -108,7 +110,7 @@ async def snap(
             async for message in link:
                 if isinstance(message, Welcome):
                     await link.send(request)
-                elif (done := _take(message, str(request.id), shots)) is not None:
+                elif (done := _take(message, str(request.id), shots, origin)) is not None:
                     return _snapped(done, request, shots)
                 on_change(shots)
     except TimeoutError as exc:
@@ -116,7 +118,7 @@ async def snap(
     raise AssertionError("a link ends only with an error")
 
 
-def _take(message: HubMessage, snap_id: str, shots: dict[str, Shot]) -> Done | None:
+def _take(message: HubMessage, snap_id: str, shots: dict[str, Shot], origin: str) -> Done | None:
     """Takes a message into the shots; returns the end when it is one."""
     match message:
         case Accepted(snap=id_) if id_ == snap_id:
@@ -127,7 +129,8 @@ def _take(message: HubMessage, snap_id: str, shots: dict[str, Shot]) -> Done | N
         case Done(snap=id_) if id_ == snap_id:
             return message
         case Problem(re=id_) if id_ in (snap_id, None):
-            raise _KINDS.get(message.code, RequestError)(message.detail)
+            about_token = origin if message.code == "forbidden" else ""
+            raise _KINDS.get(message.code, RequestError)(message.detail + about_token)
     return None
 
 

@@ -34,6 +34,7 @@ class Http:
 
     def __init__(self, connection: Connection) -> None:
         self._url = connection.url
+        self._origin = connection.origin
         self._session = requests.Session()
         if connection.token:
             self._session.headers["Authorization"] = f"Bearer {connection.token}"
@@ -96,7 +97,7 @@ class Http:
             )
             raise ServerUnreachable(detail, url=self._url) from exc
         if response.status_code >= 300:
-            raise _error(response)
+            raise _error(response, self._origin)
         return response
 
     def _call_once(
@@ -118,7 +119,7 @@ class Http:
             self._session.mount("https://", TrustAdapter(context))
 
 
-def _error(response: requests.Response) -> ObjectClassificationError:
+def _error(response: requests.Response, origin: str) -> ObjectClassificationError:
     code = ""
     try:
         problem = response.json()
@@ -127,6 +128,8 @@ def _error(response: requests.Response) -> ObjectClassificationError:
         detail = f"the server answered {response.status_code} {response.reason}"
     if response.status_code == 504:
         return TimedOut(detail, after_s=response.elapsed.total_seconds())
+    if response.status_code in (401, 403):
+        detail += origin
     if code == Busy.code:
         return Busy(detail)
     kinds = {401: Unauthorized, 403: Forbidden, 404: NotFound, 409: Conflict}

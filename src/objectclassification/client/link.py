@@ -93,6 +93,7 @@ class Link:
         pins: whether a server of an unknown authority is believed at the first connection.
         patience_s: how long to try without a ``welcome`` before giving up; None is for ever, 0 is
             one try.
+        origin: of the token, as errors about it end.
         tell: takes each line for the person at the screen: why there is no connection, whom the
             first one trusts; without it they go to the log.
 
@@ -112,12 +113,14 @@ class Link:
         ca: Path | None = None,
         pins: bool = False,
         patience_s: float | None = None,
+        origin: str = "",
         tell: Callable[[str], None] | None = None,
     ) -> None:
         plain, found = split_token(url)
         self.url = plain
         self._hello = hello
         self._token = token or found
+        self._origin = origin
         self._address = websocket_url(plain)
         self._trust = Trust(plain, ca, pins=pins, tell=tell)
         self.outage = Outage(plain, tell, gives_up=patience_s is not None)
@@ -214,7 +217,7 @@ class Link:
 
     def _refused_token(self) -> str:
         if self._token:
-            return "the token is unknown or was revoked"
+            return f"the token is unknown or was revoked{self._origin}"
         return (
             f"{self.url} asks for a token, and none was given: run `objectclassification login "
             f"{self.url}`, or give --token-file"
@@ -298,7 +301,7 @@ class Link:
             self._alone_since = None
             self.outage.over()
         elif isinstance(message, Problem) and not self._welcomed:
-            raise _refusal(message, self.url)
+            raise _refusal(message, self.url, self._origin)
         return message
 
 
@@ -310,11 +313,11 @@ class _Connect(connect):
         return exc
 
 
-def _refusal(problem: Problem, url: str) -> ObjectClassificationError:
+def _refusal(problem: Problem, url: str, origin: str) -> ObjectClassificationError:
     """The error for a ``hello`` that was not taken; ServerUnreachable if it may be later."""
     match problem.code:
         case "forbidden":
-            return Forbidden(problem.detail)
+            return Forbidden(problem.detail + origin)
         case "name_in_use":
             return Conflict(problem.detail)
         case "too_old" | "too_new":

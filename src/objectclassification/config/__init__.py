@@ -10,7 +10,7 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
@@ -217,11 +217,18 @@ class Connection:
         url: ``http://host:port``, without a token.
         token: None if none is known.
         ca: a private certificate authority's file.
+        token_from: where the token is from, for a person whom it is refused.
     """
 
     url: str
     token: str | None = None
     ca: Path | None = None
+    token_from: str = field(default="", compare=False)
+
+    @property
+    def origin(self) -> str:
+        """Where the token is from, to end an error with; empty if there is none."""
+        return f" (the token is from {self.token_from})" if self.token_from else ""
 
     def __repr__(self) -> str:
         """The connection without its token, so that no log and no traceback shows it."""
@@ -251,16 +258,21 @@ def find_connection(
         or stored.get("default")
         or (local[0]["url"] if local else f"http://127.0.0.1:{DEFAULT_PORT}")
     )
-    url, token = split_token(chosen)
+    url, in_address = split_token(chosen)
     entry = servers.get(url, {})
-    if token_file is not None:
-        token = _read_secret(token_file)
-    token = token or os.environ.get(ENV_PREFIX + "TOKEN") or entry.get("token")
     here = next((note for note in local if _same_server(url, note["url"])), {})
+    places = {
+        f"the file {token_file}": _read_secret(token_file) if token_file else None,
+        "the address": in_address,
+        ENV_PREFIX + "TOKEN": os.environ.get(ENV_PREFIX + "TOKEN"),
+        "what `login` stored": entry.get("token"),
+    }
+    where, token = next(((place, found) for place, found in places.items() if found), ("", None))
     if token is None and "token_file" in here:
+        where = f"the file {here['token_file']}"
         token = _read_secret(Path(here["token_file"]))
     known_ca = entry.get("ca") or here.get("ca")
-    return Connection(url=url, token=token, ca=Path(known_ca) if ca is None and known_ca else ca)
+    return Connection(url, token, Path(known_ca) if ca is None and known_ca else ca, where)
 
 
 def split_token(address: str) -> tuple[str, str | None]:
