@@ -106,7 +106,8 @@ class MissingExtra(ConfigurationError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(
-            f"{what} needs the extra '{extra}': pipx install 'objectclassification[{extra}]'"
+            f"{what} needs the extra '{extra}': run pipx install --force '.[{extra}]' in the "
+            "checkout, or pip install there in a virtual environment"
         )
         self.extra = extra
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import typer
 
 from objectclassification import __version__
-from objectclassification.cli import logs
+from objectclassification.cli import extras, logs
 from objectclassification.errors import ObjectClassificationError
 
 _MODULES = (
@@ -71,12 +72,23 @@ def build_app() -> typer.Typer:
 
 
 def main() -> None:
-    """Runs the command line; an error of ours becomes one line and its exit code."""
+    """Runs the command line; an error of ours becomes one line and its exit code.
+
+    So does a library that is not there because its extra was not installed.
+    """
     logs.configure("warning")  # to standard error; commands with --log-level set their own
     try:
         build_app()()
     except ObjectClassificationError as exc:
-        print(f"error: {exc.detail}", file=sys.stderr)
-        sys.exit(exc.exit_code)
+        _fail(exc)
+    except ModuleNotFoundError as exc:
+        if (missing := extras.missing(exc)) is None:
+            raise
+        _fail(missing)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT, as shells count
+
+
+def _fail(error: ObjectClassificationError) -> NoReturn:
+    print(f"error: {error.detail}", file=sys.stderr)
+    sys.exit(error.exit_code)

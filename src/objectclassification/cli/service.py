@@ -57,9 +57,11 @@ def install_server(
     tls_key: options.TlsKey = None,
 ) -> None:
     """Install the server (socket.service)."""
+    from objectclassification.cli.extras import require_server
     from objectclassification.config import load_server, read_toml
     from objectclassification.errors import ConfigurationError
 
+    require_server("the server")
     settings = load_server(
         config, host=host, port=port, tls=tls, tls_cert=tls_cert, tls_key=tls_key
     )
@@ -197,6 +199,7 @@ def _with_certificate(
 ) -> tuple[list[str], list[str]]:
     """Adds TLS to a command and its unit; files must be good before anything is written."""
     from objectclassification.certificates.live import LiveCertificate
+    from objectclassification.cli.extras import require_server
     from objectclassification.config.tls import CertificateFiles, OwnAuthority
 
     if isinstance(choice, CertificateFiles):
@@ -205,6 +208,7 @@ def _with_certificate(
         files = [("tls.crt", choice.cert), ("tls.key", choice.key)]
         lines = [*lines, *(units.credential(name, file) for name, file in files)]
     elif isinstance(choice, OwnAuthority):
+        require_server("--tls auto")
         words = [*words, "--tls", "auto"]
     return words, lines
 
