@@ -12,12 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 import objectclassification
-from objectclassification.cli import build_app, units
+from objectclassification.cli import build_app, service, units
 from objectclassification.config.pins import write_pin
 from objectclassification.errors import ConfigurationError, Conflict, NotFound
 from tests import certificates
+from tests.serving import Served
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
+NOBODY = 9
+"""The port of a server that is off: of loopback, and of the discard protocol."""
 SHIPPED = ("socket.service", "camera.service")
 
 
@@ -84,24 +87,30 @@ def test_this_installation_is_brought_where_it_is_hidden(monkeypatch: pytest.Mon
     assert f"BindReadOnlyPaths={sys.base_prefix}" in bound
 
 
-def test_our_file_is_written_over_and_another_s_is_not(tmp_path: Path) -> None:
+def test_our_file_is_written_over_and_another_s_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(units, "UNITS", tmp_path)
     for text in ("one", "two"):
-        file = units.write("socket.service", f"# ObjectClassification: {text}\n", tmp_path)
+        file = units.write("socket.service", f"# ObjectClassification: {text}\n")
         assert text in file.read_text()
-    units.remove("socket.service", tmp_path)
+    units.remove("socket.service")
     with pytest.raises(NotFound):
-        units.remove("socket.service", tmp_path)
+        units.remove("socket.service")
     file.write_text("[Unit]\nDescription=mine\n")
     with pytest.raises(Conflict):
-        units.write("socket.service", "# ObjectClassification: three\n", tmp_path)
+        units.write("socket.service", "# ObjectClassification: three\n")
     with pytest.raises(Conflict):
-        units.remove("socket.service", tmp_path)
+        units.remove("socket.service")
     assert "mine" in file.read_text()
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(units, "UNITS", tmp_path / "nowhere")
     with pytest.raises(ConfigurationError, match=r"cannot change .*socket\.service"):
-        units.write("socket.service", "", tmp_path / "nowhere")
+        units.write("socket.service", "")
 
 
 def test_a_credential_is_a_file_that_is_there(tmp_path: Path) -> None:
@@ -147,19 +156,33 @@ def test_data_elsewhere_is_refused_for_the_service(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def installs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
-    """Runs ``service install`` with another folder for units; returns the unit."""
-    write = units.write
-    monkeypatch.setattr(units, "write", lambda name, text: write(name, text, tmp_path))
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Another folder for units and the camera's token."""
+    monkeypatch.setattr(units, "UNITS", tmp_path)
     monkeypatch.setattr(units, "CAMERA_TOKEN", tmp_path / "camera.token")
+    return tmp_path
+
+
+@pytest.fixture
+def installs(folder: Path) -> Callable[..., str]:
+    """Runs ``service install`` with another folder for units; returns the unit."""
 
     def install(*words: str) -> str:
         result = CliRunner().invoke(build_app(), ["service", "install", *words])
         assert result.exit_code == 0, result.exception
-        (unit,) = tmp_path.glob("*.service")
+        (unit,) = folder.glob("*.service")
         return unit.read_text()
 
     return install
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> list[str]:
+    """The words that install a camera's service for a server that is off."""
+    token = tmp_path / "token"
+    token.write_text("oc_x" * 10)
+    address = f"http://127.0.0.1:{NOBODY}"
+    return ["service", "install", "camera", address, "--token-file", str(token)]
 
 
 @pytest.mark.parametrize("service", ["server", "hub"])
@@ -182,9 +205,9 @@ def test_a_certificates_key_comes_by_load_credential(
 def test_a_cameras_service_gets_the_pin(installs: Callable[..., str], tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("oc_x" * 10)
-    pin = write_pin("https://lab:8000", certificates.authority().pem)
+    pin = write_pin(f"https://127.0.0.1:{NOBODY}", certificates.authority().pem)
     words = ("--name", "door", "--source", "0", "--token-file", str(token))
-    unit = installs("camera", "https://lab:8000", *words)
+    unit = installs("camera", f"https://127.0.0.1:{NOBODY}", *words)
     assert " --ca %d/ca.pem" in unit
     assert f"LoadCredential=ca.pem:{pin}\n" in unit
 
@@ -192,3 +215,83 @@ def test_a_cameras_service_gets_the_pin(installs: Callable[..., str], tmp_path: 
 def test_the_units_are_in_the_package() -> None:
     package = Path(objectclassification.__file__).parent / "packaging"
     assert {name for name in os.listdir(package) if name.endswith(".service")} >= set(SHIPPED)
+
+
+def test_a_camera_gets_no_token_that_may_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with Served(tmp_path / "data") as served:
+        known = tmp_path / "token"
+        words = ["service", "install", "camera", served.url, "--name", "door", "--source", "0"]
+        words += ["--token-file", str(known)]
+        for role, names in (("admin", ()), ("viewer", ())):
+            known.write_text(served.new_token(role, *names))
+            result = CliRunner().invoke(build_app(), words)
+            assert isinstance(result.exception, ConfigurationError), result.output
+            assert "token add --camera" in result.exception.detail
+        assert not list(folder.glob("camera.*"))
+        known.write_text(served.new_token("camera", "door"))
+        assert CliRunner().invoke(build_app(), words).exit_code == 0
+        assert (folder / "camera.token").read_text().strip() == known.read_text()
+
+
+def test_what_is_installed_goes_where_systemd_does_not_run(
+    folder: Path, camera: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_BOOTED", folder / "not booted")
+    CliRunner().invoke(build_app(), [*camera, "--name", "door"])
+    (folder / "multi-user.target.wants").mkdir()
+    enabled = folder / "multi-user.target.wants" / "camera.service"
+    enabled.symlink_to(folder / "camera.service")
+    result = CliRunner().invoke(build_app(), ["service", "uninstall", "camera"])
+    assert result.exit_code == 0, result.exception
+    assert "systemd does not run here" in result.output
+    assert not list(folder.glob("camera.*"))
+    assert not enabled.is_symlink()
+
+
+def test_a_source_is_a_whole_path_in_the_unit(
+    folder: Path, camera: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = CliRunner().invoke(build_app(), [*camera, "--name", "a", "--source", "../photos"])
+    assert result.exit_code == 0, result.exception
+    assert "warning" not in result.output
+    unit = (folder / "camera.service").read_text()
+    assert f"--source {tmp_path.resolve()}/photos " in unit
+    assert f"BindReadOnlyPaths={tmp_path.resolve()}/photos\n" in unit
+    assert ".." not in unit.replace("...", "")
+
+
+def test_a_relative_source_in_a_file_is_refused(
+    folder: Path, camera: list[str], tmp_path: Path
+) -> None:
+    config = tmp_path / "cameras.toml"
+    config.write_text('[[cameras]]\nname = "door"\nsource = "photos"\n')
+    result = CliRunner().invoke(build_app(), [*camera, "--config", str(config)])
+    assert isinstance(result.exception, ConfigurationError), result.output
+    assert f"{Path.cwd() / 'photos'}" in result.exception.detail
+
+
+def test_a_source_that_is_not_there_yet_is_warned_of(
+    folder: Path, camera: list[str], tmp_path: Path
+) -> None:
+    words = [*camera, "--name", "door", "--source"]
+    result = CliRunner().invoke(build_app(), [*words, str(tmp_path / "nosuch")])
+    assert result.exit_code == 0, result.exception
+    assert f"warning: there is no {tmp_path / 'nosuch'} yet" in result.output
+    (tmp_path / "one.jpg").touch()
+    assert "warning" not in CliRunner().invoke(build_app(), [*words, f"{tmp_path}/*.jpg"]).output
+
+
+def test_a_hub_in_the_place_of_a_server_is_said(folder: Path) -> None:
+    def said(what: str) -> str:
+        result = CliRunner().invoke(build_app(), ["service", "install", what])
+        assert result.exit_code == 0, result.exception
+        return next((line for line in result.output.splitlines() if "note:" in line), "")
+
+    assert (said("server"), said("server")) == ("", "")
+    assert "was the server, and is the hub alone now" in said("hub")
+    assert "was the hub alone, and is the server now" in said("server")

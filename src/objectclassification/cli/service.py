@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from enum import StrEnum
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +15,13 @@ import typer
 from objectclassification.cli import options, units
 
 if TYPE_CHECKING:
+    from objectclassification.config import Connection
     from objectclassification.config.cameras import CameraSettings
     from objectclassification.config.tls import CertificateFiles, OwnAuthority
 
 _SERVER_UNIT = "socket.service"
 _CAMERA_UNIT = "camera.service"
+_BOOTED = Path("/run/systemd/system")  # there only where systemd is the first process: sd_booted(3)
 _VARIABLE_PASSWORD = re.compile(r":\$\{\w+\}@")  # the environment has it
 
 
@@ -140,6 +143,7 @@ def install_camera(
             f"no token for {connection.url} is known: objectclassification login "
             f"{connection.url}, or give --token-file"
         )
+    _check_role(connection)
     words, lines = ["camera", units.quote(connection.url), "--token-file", "%d/token"], []
     if config is None:
         words += ["--name", units.quote(cameras[0].name), "--source", _in_unit(cameras[0].source)]
@@ -151,12 +155,14 @@ def install_camera(
         words += ["--ca", "%d/ca.pem"]
         lines.append(units.credential("ca.pem", ca))
     words += ["--spool", "%S/objectclassification-camera/spool"]
-    read = [path for camera in cameras if (path := _file_of(camera.source)) is not None]
-    file = _write(_CAMERA_UNIT, words, lines, read)
+    files = [path for camera in cameras if (path := _file_of(camera.source)) is not None]
+    file = _write(_CAMERA_UNIT, words, lines, [_place_of(path) for path in files])
     try:
         write_secret(units.CAMERA_TOKEN, connection.token + "\n")
     except OSError as exc:
         raise units.refused(units.CAMERA_TOKEN, exc) from exc
+    for missing in (path for path in files if not (path.exists() or glob(str(path)))):
+        typer.echo(f"warning: there is no {missing} yet: no picture until it is there", err=True)
     _explain(file)
 
 
@@ -166,18 +172,32 @@ def uninstall(
     """Stop a service and take it off this machine; its data stays."""
     unit = _CAMERA_UNIT if service is Service.CAMERA else _SERVER_UNIT
     units.installed(unit)
-    _systemctl("disable", "--now", unit)
+    booted = _BOOTED.is_dir()
+    if booted:
+        _systemctl("disable", "--now", unit)
     file = units.remove(unit)
-    _systemctl("daemon-reload")
     state = "objectclassification"
     if service is Service.CAMERA:
         units.CAMERA_TOKEN.unlink(missing_ok=True)
         state = "objectclassification-camera"
-    print(f"{unit} is stopped, and {file} deleted.")
+    if booted:
+        _systemctl("daemon-reload")
+        print(f"{unit} is stopped, and {file} deleted.")
+    else:
+        print(f"{file} is deleted. systemd does not run here, so that nothing was stopped:")
+        print("  a program that you started yourself is yours to end.")
     print(f"  Its data is still in /var/lib/{state}, and your settings in {units.SETTINGS}.")
 
 
 def _write(unit: str, words: list[str], lines: list[str], read: list[Path]) -> Path:
+    before = units.command_of(unit)
+    if before not in (None, words[0]):
+        what = {"serve": "the server", "server": "the hub alone"}
+        typer.echo(
+            f"note: {unit} was {what.get(str(before), before)}, and is {what[words[0]]} now: a "
+            "machine runs one of them",
+            err=True,
+        )
     text = units.render(unit, [units.command(*words), *lines, *units.binds(read)])
     return units.write(unit, text)
 
@@ -224,11 +244,44 @@ def _cameras(
     """The cameras' settings, which must be good before anything is written."""
     from objectclassification.client.shooter import check_names
     from objectclassification.config.cameras import load_cameras, one_camera
+    from objectclassification.errors import ConfigurationError
 
     cameras = (one_camera(name=name, source=source),) if config is None else load_cameras(config)
     for camera in cameras:
         check_names(camera)
+        file = _file_of(camera.source)
+        if config is not None and file is not None and not Path(camera.source).is_absolute():
+            raise ConfigurationError(
+                f"{config}: camera {camera.name}: a service has no folder of its own to look for "
+                f"{camera.source} in: write source = '{file}'"
+            )
     return cameras
+
+
+def _check_role(connection: Connection) -> None:
+    """Refuses a token that may read, which no camera's may; a server that is off cannot be asked.
+
+    The local server's admin token is found without a login, and a camera's machine is no place
+    for it.
+    """
+    from objectclassification.client.http import Http
+    from objectclassification.errors import (
+        ConfigurationError,
+        Forbidden,
+        NotFound,
+        ServerUnreachable,
+    )
+
+    try:
+        with Http(connection) as http:
+            http.json("GET", "/api/cameras")
+    except (Forbidden, NotFound, ServerUnreachable):  # a camera's; a hub alone; off
+        return
+    raise ConfigurationError(
+        f"the token for {connection.url} is no camera's, and a camera's service gets no other: "
+        "objectclassification token add --camera NAME makes one; give it to objectclassification "
+        "login, or with --token-file"
+    )
 
 
 def _in_unit(source: str) -> str:
@@ -242,18 +295,23 @@ def _in_unit(source: str) -> str:
             f"{mask(source)} has a password, and service files have none: write ${{PASSWORD}} in "
             f"its place and PASSWORD=… into {units.SETTINGS / 'camera.env'}, or give --config"
         )
-    is_file = _file_of(source) is not None
-    return units.quote(str(Path(source).expanduser().absolute()) if is_file else source)
+    return units.quote(str(_file_of(source) or source))
 
 
 def _file_of(source: str) -> Path | None:
-    """What a source reads of this machine's files: a file, a folder, or where its glob begins."""
+    """The whole path of a source that is a file, a folder or a pattern; None for all others."""
     from objectclassification.capture.address import kind_of
 
     if kind_of(source) != "file" or source.startswith("file:"):
         return None
     path = Path(source).expanduser().absolute()
-    return next(place for place in (path, *path.parents) if place.exists())
+    # systemd takes no "..", and a link that is in nobody's way stays one.
+    return path.resolve() if ".." in path.parts else path
+
+
+def _place_of(file: Path) -> Path:
+    """What a service must see to read a file, a folder or a pattern: what of its path is there."""
+    return next(place for place in (file, *file.parents) if place.exists())
 
 
 def _systemctl(*words: str) -> None:

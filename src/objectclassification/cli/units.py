@@ -22,6 +22,7 @@ CAMERA_TOKEN = SETTINGS / "camera.token"
 """As ``camera.service`` has it; only root can read it."""
 
 _MARK = "# ObjectClassification:"
+_COMMAND = re.compile(r"^ExecStart=.* -m objectclassification (\w+)", re.MULTILINE)
 _EXEC = re.compile(r"^ExecStart=.*\n", re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9_/.,=@+%-]+\Z")
 # The units' ProtectHome and PrivateTmp hide these.
@@ -83,14 +84,14 @@ def render(name: str, lines: Sequence[str]) -> str:
     return _EXEC.sub(lambda found: "".join(f"{line}\n" for line in lines), template)
 
 
-def write(name: str, text: str, folder: Path = UNITS) -> Path:
+def write(name: str, text: str) -> Path:
     """Writes a unit file, also over an older one of ours.
 
     Raises:
         Conflict: there is a unit file of that name which is not ours.
         ConfigurationError: it cannot be written.
     """
-    file = folder / name
+    file = UNITS / name
     if file.exists():
         _check_ours(file)
     try:
@@ -100,30 +101,39 @@ def write(name: str, text: str, folder: Path = UNITS) -> Path:
     return file
 
 
-def remove(name: str, folder: Path = UNITS) -> Path:
-    """Deletes a unit file.
+def command_of(name: str) -> str | None:
+    """Returns which of our commands a unit file runs, or None if it is not there."""
+    file = UNITS / name
+    found = _COMMAND.search(file.read_text()) if file.exists() else None
+    return None if found is None else found[1]
+
+
+def remove(name: str) -> Path:
+    """Deletes a unit file, and the links by which it was enabled.
 
     Raises:
         NotFound: there is none.
         Conflict: it is not ours.
         ConfigurationError: it cannot be deleted.
     """
-    file = installed(name, folder)
+    file = installed(name)
     try:
+        for link in UNITS.glob(f"*.wants/{name}"):
+            link.unlink()
         file.unlink()
     except OSError as exc:
         raise refused(file, exc) from exc
     return file
 
 
-def installed(name: str, folder: Path = UNITS) -> Path:
+def installed(name: str) -> Path:
     """Returns where a unit of ours is.
 
     Raises:
         NotFound: there is none.
         Conflict: there is one of that name which is not ours.
     """
-    file = folder / name
+    file = UNITS / name
     if not file.exists():
         raise NotFound(f"{file} is not there: nothing to uninstall")
     _check_ours(file)
