@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from objectclassification.cli.tables import Rows, new_console
 from objectclassification.errors import EXIT_FAILED, ImageError
 
 if TYPE_CHECKING:
@@ -88,20 +89,15 @@ def _elapsed_ms(found: Found) -> float:
 
 
 def _print_table(found: dict[Path, Found], *, boxes: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     # Left, top, right and bottom in percent of the picture.
-    last = ["box", "ms"] if boxes else ["ms"]
-    table = Table("file", "label", "score", *last, box=None, pad_edge=False)
-    for column in table.columns[2:]:
-        column.justify = "right"
+    names = ("file", "label", "score", *(("box",) if boxes else ()), "ms")
+    rows: list[tuple[str, ...]] = []
     for file, result in found.items():
         cells = [str(file), f"{_elapsed_ms(result):.0f}"]
         for prediction in (p for each in result if each is not None for p in each.predictions):
             words = [cells[0], prediction.label, f"{prediction.score:.0%}"]
             if boxes:
                 words.append(" ".join(f"{edge:.0%}" for edge in prediction.box or ()))
-            table.add_row(*words, cells[1])
+            rows.append((*words, cells[1]))
             cells = ["", ""]
-    Console().print(table)
+    new_console().print(Rows(names, rows, right=names[2:]))

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from objectclassification.cli.tables import Rows, new_console
 
 
 def show_version(version: Any) -> None:
     """Prints a version, as the API answers it, with its evidence as tables."""
-    from rich.console import Console
     from rich.text import Text
 
-    console, evidence = Console(highlight=False), version["evidence"]
+    console, evidence = new_console(), version["evidence"]
     console.print(Text(_title(version)))
     console.print(Text(_summary(version)))
+    console.print("What it says when they are held out:")
     console.print(_confusion(evidence))
     if evidence["mistakes"]:
         console.print("Labelled pictures that it gets wrong when they are held out:")
@@ -52,37 +51,24 @@ def _summary(version: Any) -> str:
     )
 
 
-def _confusion(evidence: Any) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("labelled", title="What it says when they are held out", title_justify="left")
-    for one in evidence["classes"]:
-        table.add_column(Text(one["name"]), justify="right")
-    for column in ("right", "95 % interval", "distinct"):
-        table.add_column(column, justify="right")
+def _confusion(evidence: Any) -> Rows:
+    names = [one["name"] for one in evidence["classes"]]
+    numbers = (*names, "right", "95 % interval", "distinct")
+    rows = []
     for one, row in zip(evidence["classes"], evidence["confusion"], strict=True):
         interval = f"{one['low']:.0%} to {one['high']:.0%}"
         counts = [str(number or "") for number in row]
-        table.add_row(
-            Text(one["name"]), *counts, f"{one['right']:.0%}", interval, str(one["distinct"])
-        )
-    return table
+        rows.append((one["name"], *counts, f"{one['right']:.0%}", interval, one["distinct"]))
+    return Rows(("labelled", *numbers), rows, right=numbers)
 
 
-def _mistakes(mistakes: Any) -> Table:
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    table = Table(Column("picture", no_wrap=True), "labelled", "it says", "margin")
-    for one in mistakes:
-        said = (Text(one["label"]), Text(one["said"]))
-        table.add_row(one["picture"], *said, f"{one['margin']:.2f}")
-    return table
+def _mistakes(mistakes: Any) -> Rows:
+    rows = [(one["picture"], one["label"], one["said"], f"{one['margin']:.2f}") for one in mistakes]
+    columns = ("picture", "labelled", "it says", "margin")
+    return Rows(columns, rows, right=("margin",), whole=("picture",))
 
 
 def _print_changes(console: Any, changes: Any) -> None:
-    from rich.table import Column, Table
     from rich.text import Text
 
     now = ", ".join(f"{name or 'no answer'} {number}" for name, number in changes["now"].items())
@@ -94,8 +80,9 @@ def _print_changes(console: Any, changes: Any) -> None:
         )
     )
     if changes["examples"]:
-        table = Table(Column("picture", no_wrap=True), "before", "now", "margin")
+        rows = []
         for one in changes["examples"]:
-            said = (Text(one["before"] or "no answer"), Text(one["now"] or "no answer"))
-            table.add_row(one["picture"], *said, f"{one['margin']:.2f}")
-        console.print(table)
+            said = (one["before"] or "no answer", one["now"] or "no answer")
+            rows.append((one["picture"], *said, f"{one['margin']:.2f}"))
+        columns = ("picture", "before", "now", "margin")
+        console.print(Rows(columns, rows, right=("margin",), whole=("picture",)))

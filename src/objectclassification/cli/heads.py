@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+from objectclassification.cli.tables import Rows, new_console
 
 Head = Annotated[str, typer.Argument(metavar="HEAD", help="The question, such as valve.")]
 
@@ -31,17 +32,13 @@ def list_(
     if json:
         print(jsonlib.dumps(found))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("head", "labels", "versions", "answers")
+    rows = []
     for row in found:
         labels = ", ".join(f"{name} {number}" for name, number in row["labels"].items())
         on = "no" if row["active"] is None else f"version {row['active']}"
         on += ": STALE, teach it again" if row["stale"] else ""
-        table.add_row(Text(row["name"]), Text(labels), str(row["versions"]), on)
-    Console().print(table)
+        rows.append((row["name"], labels, row["versions"], on))
+    new_console().print(Rows(("head", "labels", "versions", "answers"), rows))
 
 
 def show(
@@ -125,16 +122,12 @@ def suggest(
     if json:
         print(jsonlib.dumps(found))
         return
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    table = Table(Column("picture", no_wrap=True), "camera", "why", "says now", "margin")
+    rows = []
     for row in found:
-        margin = "" if row["margin"] is None else f"{row['margin']:.2f}"
-        said = Text(row["said"] or "")
-        table.add_row(row["picture"], row["camera"] or "", row["why"], said, margin)
-    Console().print(table)
+        margin = None if row["margin"] is None else f"{row['margin']:.2f}"
+        rows.append((row["picture"], row["camera"], row["why"], row["said"], margin))
+    columns = ("picture", "camera", "why", "says now", "margin")
+    new_console().print(Rows(columns, rows, right=("margin",), whole=("picture",)))
 
 
 def _call(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+from objectclassification.cli.tables import Rows, new_console
 
 if TYPE_CHECKING:
     from objectclassification.classification.adoption import Card
@@ -154,24 +155,17 @@ def _show(found: list[dict[str, Any]], *, json: bool) -> None:
     if json:
         print(jsonlib.dumps(found))
         return
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    table = Table("model", "used by", Column("MB", justify="right"), "added", "sha256")
+    rows: list[tuple[str, ...]] = []
     others = "every other camera"
     if not any(row["by_every_other"] for row in found):
-        table.add_row("shipped", others, "", "", "")
+        rows.append(("shipped", others, "", "", ""))
     for row in found:
         names = [*row["cameras"], *([others] if row["by_every_other"] else [])]
-        table.add_row(
-            Text(row["id"]),
-            Text(", ".join(names)),
-            f"{row['size_bytes'] / 1e6:.1f}",
-            row["added_at"][:10],
-            row["sha256"][:12],
-        )
-    Console().print(table)
+        size = f"{row['size_bytes'] / 1e6:.1f}"
+        about = (row["added_at"][:10], row["sha256"][:12])
+        rows.append((row["id"], ", ".join(names), size, *about))
+    columns = ("model", "used by", "MB", "added", "sha256")
+    new_console().print(Rows(columns, rows, right=("MB",)))
 
 
 def _quoted(name: str) -> str:

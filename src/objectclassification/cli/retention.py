@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from objectclassification.cli.options import AsJson, Config, Data
+from objectclassification.cli.tables import Rows, new_console
 
 if TYPE_CHECKING:
     from objectclassification.config import ServerSettings
@@ -87,15 +88,13 @@ def _values(going: Going) -> dict[str, Any]:
 
 
 def _show(plan: Plan, verb: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     size = f"{plan.all.bytes / 1e6:.1f} MB"
     print(f"{plan.all.pictures} pictures ({size}) and {plan.snaps} receipts {verb}.")
     if plan.cameras:
-        table = Table("camera", "pictures", "MB", "oldest", "newest", box=None, pad_edge=False)
+        rows = []
         for name, going in sorted(plan.cameras.items(), key=lambda item: item[0] or ""):
             values = _values(going)
             cells = (str(values["pictures"]), f"{going.bytes / 1e6:.1f}")
-            table.add_row(name or "(none)", *cells, values["oldest"], values["newest"])
-        Console().print(table)
+            rows.append((name or "(none)", *cells, values["oldest"], values["newest"]))
+        columns = ("camera", "pictures", "MB", "oldest", "newest")
+        new_console().print(Rows(columns, rows, right=("pictures", "MB")))

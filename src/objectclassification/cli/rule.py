@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+from objectclassification.cli.tables import Rows, new_console
 
 
 def register(app: typer.Typer) -> None:
@@ -88,11 +89,7 @@ def list_(
     if not found:
         typer.echo("no rules yet: objectclassification rule add --help", err=True)
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("rule", "cameras", "looks at", "ok", "ng")
+    rows = []
     for rule in found:
         seen = rule["head"] or f"the best label, from {rule['min_score']:g}"
         good, bad = (
@@ -100,8 +97,8 @@ def list_(
             for mine, others in (("ok", "ng"), ("ng", "ok"))
         )
         cameras = ", ".join(rule["cameras"]) or "all"
-        table.add_row(*map(Text, (rule["name"], cameras, seen, good, bad)))
-    Console().print(table)
+        rows.append((rule["name"], cameras, seen, good, bad))
+    new_console().print(Rows(("rule", "cameras", "looks at", "ok", "ng"), rows))
 
 
 def remove(
@@ -145,15 +142,8 @@ def verdicts(
     if json:
         print(jsonlib.dumps(found))
         return
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    right = [Column(name, justify="right") for name in ("ok", "ng", "unsure")]
-    table = Table("hour (UTC)", *right, show_footer=bool(found))
-    for row in found:
-        counted = [str(row[name]) for name in ("ok", "ng", "unsure")]
-        table.add_row(row["hour"][:16].replace("T", " "), *counted)
-    for column, name in zip(table.columns[1:], ("ok", "ng", "unsure"), strict=True):
-        column.footer = str(sum(row[name] for row in found))
-    table.columns[0].footer = "all"
-    Console().print(table)
+    kinds = ("ok", "ng", "unsure")
+    rows = [(row["hour"][:16].replace("T", " "), *(row[name] for name in kinds)) for row in found]
+    if found:
+        rows.append(("all", *(sum(row[name] for row in found) for name in kinds)))
+    new_console().print(Rows(("hour (UTC)", *kinds), rows, right=kinds))

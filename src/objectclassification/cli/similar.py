@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+from objectclassification.cli.tables import Rows, new_console
 
 
 def register(app: typer.Typer) -> None:
@@ -49,23 +50,14 @@ def similar(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    table = Table(
-        Column("similarity", justify="right"),
-        Column("picture", no_wrap=True),
-        *("camera", "captured at", "label"),
-        box=None,
-        pad_edge=False,
-    )
+    rows = []
     for one in found["similar"]:
         picture = one["picture"]
         label = picture["predictions"][0]["label"] if picture["predictions"] else ""
-        # As texts: brackets in a name are no markup.
-        cells = (picture["camera"] or "", picture["captured_at"], label)
-        table.add_row(f"{one['similarity']:.3f}", picture["id"], *map(Text, cells))
-    console = Console()
-    console.print(table)
-    console.print(f"compared with {found['compared']} pictures", highlight=False)
+        captured = picture["captured_at"].replace("T", " ")
+        similarity = f"{one['similarity']:.3f}"
+        rows.append((similarity, picture["id"], picture["camera"], captured, label))
+    columns = ("similarity", "picture", "camera", "captured at", "label")
+    console = new_console()
+    console.print(Rows(columns, rows, right=("similarity",), whole=("picture",)))
+    console.print(f"compared with {found['compared']} pictures")

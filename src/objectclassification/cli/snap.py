@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+from objectclassification.cli.tables import Rows, new_console
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from objectclassification.client.controller import Snapped
     from objectclassification.config import Connection
     from objectclassification.messages import SnapRequest
@@ -120,12 +119,11 @@ def _request(
 
 def _run(connection: Connection, request: SnapRequest, *, quiet: bool, ask: str | None) -> Snapped:
     """Runs the snap; on a terminal its shots are shown as they move."""
-    from rich.console import Console
     from rich.live import Live
 
     from objectclassification.client import controller
 
-    console = Console()
+    console = new_console()
     if quiet or not console.is_terminal:
         return asyncio.run(controller.snap(connection, request))
     with Live(console=console, transient=True, refresh_per_second=12) as live:
@@ -158,9 +156,7 @@ def _save(connection: Connection, result: Snapped, out: Path) -> dict[str, Path]
 
 
 def _print(result: Snapped, files: dict[str, Path], ask: str | None) -> None:
-    from rich.console import Console
-
-    console = Console()
+    console = new_console()
     console.print(_table(list(result.shots), ask))
     for file in files.values():
         print(file)  # on a line of its own, whole, so that it can be copied
@@ -168,28 +164,25 @@ def _print(result: Snapped, files: dict[str, Path], ask: str | None) -> None:
     parts = [f"{result.answered} of {total} answered"]
     parts += [f"{result.failed} failed"] if result.failed else []
     parts += [f"{result.missing} missing"] if result.missing else []
-    console.print(
-        f"snap {result.snap}: {', '.join(parts)} in {result.elapsed_ms:.0f} ms", highlight=False
-    )
+    console.print(f"snap {result.snap}: {', '.join(parts)} in {result.elapsed_ms:.0f} ms")
 
 
-def _table(shots: list[Shot], ask: str | None) -> Table:
-    from rich.table import Table
+def _table(shots: list[Shot], ask: str | None) -> Rows:
     from rich.text import Text
 
-    table = Table("camera", "state", "what is on it", "freshness")
-    table.add_column("captured", justify="right")
-    table.add_column("done", justify="right")
-    for shot in shots:
-        table.add_row(
-            Text(shot.camera),
+    rows = [
+        (
+            shot.camera,
             Text(shot.state, _STYLES.get(shot.state, "yellow")),
-            Text(_found(shot, ask)),
-            Text(shot.freshness or ""),
-            Text(_ms(shot, "captured")),
-            Text(_ms(shot, shot.state)),
+            _found(shot, ask),
+            shot.freshness,
+            _ms(shot, "captured"),
+            _ms(shot, shot.state),
         )
-    return table
+        for shot in shots
+    ]
+    columns = ("camera", "state", "what is on it", "freshness", "captured", "done")
+    return Rows(columns, rows, right=("captured", "done"))
 
 
 def _found(shot: Shot, ask: str | None) -> str:

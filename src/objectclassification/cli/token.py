@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
+from objectclassification.cli.tables import Rows, new_console
 
 
 def register(app: typer.Typer) -> None:
@@ -69,14 +70,12 @@ def list_(
     if json:
         print(jsonlib.dumps(found))
         return
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    table = Table(Column("id", no_wrap=True), "role", "cameras", "name", "made at")
-    for row in found:
-        cameras = ", ".join(row["cameras"])
-        table.add_row(row["id"], row["role"], cameras, row["name"], row["created_at"][:10])
-    Console().print(table)
+    rows = [
+        (row["id"], row["role"], ", ".join(row["cameras"]), row["name"], row["created_at"][:10])
+        for row in found
+    ]
+    columns = ("id", "role", "cameras", "name", "made at")
+    new_console().print(Rows(columns, rows, whole=("id",)))
 
 
 def revoke(
