@@ -26,4 +26,10 @@ HELPS = list(_helps(typer.main.get_command(build_app()), "objectclassification")
 def test_a_help_reads_well(name: str, text: str) -> None:
     assert "[default: (" not in text
     assert not re.search(r"list\[|<str>|<path>|<int", text.split("\nOptions:")[-1])
+    assert not re.search(r"\{[^}]*[a-z_.]", text.split("\n")[0]), "an argument's raw name"
     assert not re.search(r"\w\.\.\.$", text, re.MULTILINE), "a line of the list is cut off"
+
+
+def test_install_comes_before_uninstall() -> None:
+    text = dict(HELPS)["service"]
+    assert 0 < text.index("\n  install ") < text.index("\n  uninstall ")

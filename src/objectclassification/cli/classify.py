@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def classify(
-    files: list[Path] = typer.Argument(..., metavar="FILE...", help="PNG, JPEG or WebP files."),
+    files: list[Path] = typer.Argument(..., metavar="FILE", help="PNG, JPEG or WebP files."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
     top: int = typer.Option(
         5, "--top", metavar="N", min=1, max=1000, help="Labels for each picture."

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def add(
-    file: Annotated[Path, typer.Argument(help="An ONNX file: an image classifier.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="ONNX: an image classifier.")],
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Its labels, one a line, in the order of its output."),
@@ -106,7 +106,7 @@ def list_(
 
 
 def use(
-    model: Annotated[str, typer.Argument(help="Its name, or `shipped`.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name, or `shipped`.")],
     camera: Annotated[
         list[str] | None,
         typer.Option(
@@ -130,7 +130,7 @@ def use(
 
 
 def remove(
-    model: Annotated[str, typer.Argument(help="Its name, as `models list` shows it.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="As `models list` shows it.")],
     server: Server = None,
     token_file: TokenFile = None,
     ca: Ca = None,

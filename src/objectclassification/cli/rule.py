@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What to call it.")],
     ok: Annotated[
         list[str] | None,
         typer.Option(metavar="VALUE", help="A class or label that is good; may be repeated."),
@@ -102,7 +102,7 @@ def list_(
 
 
 def remove(
-    name: Annotated[str, typer.Argument(help="The rule, as `rule list` shows it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The rule, as `rule list` shows it.")],
     server: Server = None,
     token_file: TokenFile = None,
     ca: Ca = None,

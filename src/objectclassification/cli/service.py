@@ -8,9 +8,10 @@ import subprocess
 from enum import StrEnum
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from objectclassification.cli import options, units
 
@@ -33,9 +34,17 @@ class Service(StrEnum):
     CAMERA = "camera"
 
 
+class _ByName(TyperGroup):
+    """A group that lists its commands by name; else groups in it come last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Returns their names."""
+        return sorted(super().list_commands(ctx))
+
+
 def register(app: typer.Typer) -> None:
     """Adds the group of commands."""
-    group = typer.Typer(help="Run for ever, under systemd.", no_args_is_help=True)
+    group = typer.Typer(cls=_ByName, help="Run for ever, under systemd.", no_args_is_help=True)
     install = typer.Typer(help="Write a service file, and say how to start.", no_args_is_help=True)
     install.command("server")(install_server)
     install.command("hub")(install_hub)
@@ -167,7 +176,7 @@ def install_camera(
 
 
 def uninstall(
-    service: Annotated[Service, typer.Argument(help="server, hub or camera.")],
+    service: Annotated[Service, typer.Argument(metavar="SERVICE", help="server, hub or camera.")],
 ) -> None:
     """Stop a service and take it off this machine; its data stays."""
     unit = _CAMERA_UNIT if service is Service.CAMERA else _SERVER_UNIT

@@ -72,7 +72,8 @@ def snap(
     from objectclassification.config import find_connection
 
     if bool(names) == all_:
-        raise typer.BadParameter("name cameras or @groups, or give --all")
+        both = "give either names or --all, not both"
+        raise typer.BadParameter(both if all_ else "name cameras or @groups, or give --all")
     if ask is not None and until != "classified":
         raise typer.BadParameter("--ask needs the picture classified: leave --until out")
     options: dict[str, Any] = {} if ask is None else {"ask": ask}

@@ -41,7 +41,13 @@ def add(
     from objectclassification.auth import parse_role
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
+    from objectclassification.messages import is_name
 
+    for wrong in (one for one in camera or () if not is_name(one)):
+        raise typer.BadParameter(
+            f"{wrong!r} cannot be a name: it has at most 64 letters, digits, dots, underscores and "
+            "dashes, and begins with a letter or a digit"
+        )
     if bool(camera) == (role in ("viewer", "operator", "admin")):
         raise typer.BadParameter("give either --camera NAME or --role viewer|operator|admin")
     wanted = {"role": "camera" if camera else parse_role(role or ""), "name": name}
@@ -79,7 +85,7 @@ def list_(
 
 
 def revoke(
-    token_id: Annotated[str, typer.Argument(help="The id, as `token list` shows it.")],
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
     server: Server = None,
     token_file: TokenFile = None,
     ca: Ca = None,
@@ -90,3 +96,4 @@ def revoke(
 
     with Http(find_connection(server, token_file, ca)) as http:
         http.json("DELETE", f"/api/tokens/{token_id}")
+    print("revoked; its connections are closed")
