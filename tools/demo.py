@@ -133,7 +133,7 @@ def stay_up(camera: subprocess.Popen[str], url: str, token: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it stops as with Ctrl-C
     try:
         sys.exit(main())
     except KeyboardInterrupt:

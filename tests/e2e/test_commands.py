@@ -175,7 +175,8 @@ def test_nobody_answers(run: Run) -> None:
     assert len(refused.stderr.strip().splitlines()) == 1
 
 
-def test_demo(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=str)
+def test_demo(tmp_path: Path, number: signal.Signals) -> None:
     """What ``make run`` starts: a labelled receipt, the address with its token, Ctrl-C."""
     (tmp_path / "tools").mkdir()
     demo = subprocess.Popen(
@@ -190,7 +191,7 @@ def test_demo(tmp_path: Path) -> None:
         assert "1 of 1 answered" in lines
         assert "classified" in lines
         assert "/?token=oc_" in lines
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(number)
         assert demo.wait(WAIT_S) == 0
     finally:
         demo.kill()
