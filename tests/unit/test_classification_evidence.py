@@ -14,7 +14,6 @@ from objectclassification.classification.evidence import (
     assess,
     margin_to_answer,
     suggest,
-    wilson,
 )
 from objectclassification.classification.head import Vectors, fit, margins, normalised
 
@@ -38,31 +37,6 @@ def codes(found: Assessed) -> set[str]:
 
 
 # Newcombe 1998 (Statistics in Medicine 17), table I, method 3: Wilson's score without correction.
-@pytest.mark.parametrize(
-    ("right", "number", "low", "high"),
-    [
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
-    ],
-)
-def test_wilsons_interval(right: int, number: int, low: float, high: float) -> None:
-    assert wilson(right / number, number) == pytest.approx((low, high), abs=5e-5)
-
-
-def test_without_tries_anything_is_possible() -> None:
-    assert wilson(0.0, 0) == (0, 1)
-
-
-@given(st.integers(1, 500), st.data())
-def test_an_interval_holds_its_share(number: int, data: st.DataObject) -> None:
-    right = data.draw(st.integers(0, number)) / number
-    low, high = wilson(right, number)
-    assert 0 <= low <= right + 1e-12
-    assert right - 1e-12 <= high <= 1
-
-
 @given(st.integers(2, 30), st.integers(2, 4), st.integers(0, 2**32 - 1))
 def test_at_the_chosen_margin_few_answers_are_wrong(number: int, count: int, seed: int) -> None:
     chance = np.random.default_rng(seed)

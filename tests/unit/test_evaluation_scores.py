@@ -170,3 +170,11 @@ def test_it_is_the_mean_over_classes_and_over_pictures() -> None:
     found = {one.label: one.average_precision for one in detections.classes()}
     assert found == {"cup": 0.5, "dog": 0}
     assert detections.mean_average_precision() == 0.25
+
+
+@given(st.integers(1, 500), st.data())
+def test_an_interval_holds_its_share(number: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, number)) / number
+    low, high = wilson(right, number)
+    assert 0 <= low <= right + 1e-12
+    assert right - 1e-12 <= high <= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import ceil, sqrt
+from math import ceil
 from typing import Final, Literal
 
 import numpy as np
@@ -19,10 +19,9 @@ from objectclassification.classification.head import (
     Vectors,
     margins,
 )
+from objectclassification.classification.scores import wilson
 from objectclassification.heads import ClassEvidence, Finding, Mistake
 
-Z_95: Final = 1.959964
-"""Of a two-sided interval of 95 %."""
 ENOUGH: Final = 5
 """Distinct pictures of each class from which few-shot results are worth something."""
 MOST_MISTAKES: Final = 20
@@ -49,21 +48,6 @@ class Assessed:
     confusion: tuple[tuple[int, ...], ...]
     mistakes: tuple[Mistake, ...]
     findings: tuple[Finding, ...]
-
-
-def wilson(right: float, number: int) -> tuple[float, float]:
-    """The 95 % interval around a share (Wilson 1927).
-
-    Args:
-        right: the share, 0 to 1.
-        number: of tries; none is ``(0, 1)``.
-    """
-    if number == 0:
-        return 0.0, 1.0
-    z2 = Z_95**2 / number
-    middle = (right + z2 / 2) / (1 + z2)
-    half = Z_95 * sqrt(right * (1 - right) / number + z2 / (4 * number)) / (1 + z2)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def margin_to_answer(scores: Floats, classes: Indices) -> float:
