@@ -44,7 +44,7 @@ from objectclassification.metrics.stock import Stock
 from objectclassification.readiness import Readiness
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
-from objectclassification.store import folder
+from objectclassification.store import folder, lost
 from objectclassification.store import tokens as stored_tokens
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.retention import Policy
@@ -84,13 +84,15 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
     """Starts every part of a server, and stops them all on the way out.
 
     Raises:
-        DataFolderUnusable: the data folder cannot be used, or another server uses it.
+        DataFolderUnusable: the data folder cannot be used, or another server uses it, or its
+            database is gone while its pictures are there.
         NewerDatabase: a newer version made it.
         ConfigurationError: the certificate cannot be used.
         ModelError: the model cannot be used.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(folder.held(settings.data))
+        lost.check_database(settings.data)
         server = _server_id(settings.data / folder.SERVER_ID)
         folder.make_private(settings.data)
         tls = await stack.enter_async_context(

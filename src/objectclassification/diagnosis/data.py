@@ -17,8 +17,8 @@ from objectclassification.classification.classifier import Classifier
 from objectclassification.classification.detector import Detector
 from objectclassification.config import ServerSettings
 from objectclassification.diagnosis import Check
-from objectclassification.errors import ModelError, NewerDatabase, StoreError
-from objectclassification.store import folder, repair
+from objectclassification.errors import DataFolderUnusable, ModelError, NewerDatabase, StoreError
+from objectclassification.store import folder, lost, repair
 from objectclassification.store.schema import check_current
 from objectclassification.store.tables import pictures, snaps
 from objectclassification.store.writer import faults, reading
@@ -32,7 +32,7 @@ def checks(settings: ServerSettings) -> Iterator[Check]:
     data = settings.data
     yield model(settings.model)
     if not (data / folder.DATABASE).exists() and not _hidden(data):
-        yield Check("data", "ok", f"nothing at {data} yet: `objectclassification serve` makes it")
+        yield missing(data)
         return
     access = permissions(data)
     yield access
@@ -54,6 +54,17 @@ def model(path: Path | None) -> Check:
     except ModelError as exc:
         return Check("model", "fail", exc.detail, "leave the setting `model` out, or reinstall")
     return Check("model", "ok", f"{loaded.model_id} loads, sha256 {loaded.model_sha256[:12]}…")
+
+
+def missing(data: Path) -> Check:
+    """Whether a folder without a database is one that no server has used yet."""
+    try:
+        lost.check_database(data)
+    except DataFolderUnusable as exc:
+        return Check("data", "fail", *_parted(exc.detail))
+    except StoreError as exc:
+        return Check("data", "fail", exc.detail, "look at the disk, or restore a backup")
+    return Check("data", "ok", f"nothing at {data} yet: `objectclassification serve` makes it")
 
 
 def permissions(data: Path) -> Check:
@@ -87,6 +98,7 @@ def database(data: Path) -> Check:
     """Whether the database is sound, and this version's."""
     file = data / folder.DATABASE
     try:
+        lost.check_database(data)
         if found := faults(file):
             todo = "restore a backup into a new folder: `objectclassification restore`"
             return Check("database", "fail", f"{file} is damaged: {found[0]}", todo)
@@ -94,6 +106,8 @@ def database(data: Path) -> Check:
             check_current(connection)
     except NewerDatabase as exc:
         return Check("database", "fail", exc.detail)
+    except DataFolderUnusable as exc:
+        return Check("database", "fail", *_parted(exc.detail))
     except StoreError as exc:
         return Check("database", "fail", exc.detail, "look at the disk, or restore a backup")
     return Check("database", "ok", f"sound, {file.stat().st_size / 1e6:.1f} MB")
@@ -133,6 +147,9 @@ def files(data: Path) -> Check:
             "have its cameras use another: `objectclassification models use`; then remove and add"
         )
         return Check("files", "fail", lost, again)
+    if found.is_wrong_database:
+        again = "restore a backup into a new folder: most files have no picture in this database"
+        return Check("files", "fail", orphans, again)
     if found.lost:
         return Check(
             "files", "fail", f"{_count(found.lost, 'picture')} without a file; {orphans}", todo
@@ -147,10 +164,11 @@ def mend(data: Path) -> Check:
     """Repairs what :func:`files` finds; the server must not be running.
 
     Raises:
-        DataFolderUnusable: a server uses the folder.
+        DataFolderUnusable: a server uses the folder, or its database is not that of its files.
         StoreError: the database is not this version's, or a disk failed.
     """
     with folder.held(data):
+        lost.check_database(data)
         with reading(data / folder.DATABASE) as connection:
             check_current(connection)
         done = repair.repair(data)
@@ -168,6 +186,12 @@ def _count(things: Sized, what: str) -> str:
 
 def _megabytes(sizes: Mapping[Path, int]) -> str:
     return f"{sum(sizes.values()) / 1e6:.1f} MB"
+
+
+def _parted(detail: str) -> tuple[str, str]:
+    """What was found, and what to do, of an error's one line."""
+    found, _, todo = detail.partition(": ")
+    return found, todo
 
 
 def _hidden(data: Path) -> bool:

@@ -37,7 +37,6 @@ from objectclassification.store.writer import copy_database, editing, reading
 
 MANIFEST: Final = "backup.json"
 SECRETS: Final = (folder.SERVER_ID, folder.ADMIN_TOKEN, AUTHORITY_FILE)
-PARTIAL: Final = f"{folder.DATABASE}.partial"
 MOST_AT_ONCE: Final = 500
 """Ids in one statement."""
 
@@ -99,7 +98,7 @@ def back_up(data: Path, to: Path, progress: Progress) -> Backup:
         raise DataFolderUnusable(f"there is no {source} to back up: see --data", path=str(data))
     try:
         work = _work_folder(to)
-        copy = work / PARTIAL
+        copy = work / folder.PARTIAL
         copy.unlink(missing_ok=True)
         copy_database(source, copy, lambda done, of: progress("database", done, of))
         with _target(to, data, copy) as target:
@@ -301,7 +300,7 @@ def _work_folder(to: Path) -> Path:
         raise Conflict(f"{to} is a file: choose a folder, or a name that ends in .tar")
     to.mkdir(parents=True, exist_ok=True, mode=0o700)
     if (to / folder.LOCK).exists() or (
-        any(to.iterdir()) and not (to / MANIFEST).exists() and not (to / PARTIAL).exists()
+        any(to.iterdir()) and not (to / MANIFEST).exists() and not (to / folder.PARTIAL).exists()
     ):
         raise Conflict(f"{to} holds something that is no backup: choose an empty folder")
     return to

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -166,6 +167,23 @@ def place(folder: Path, key: str) -> Path:
     if not is_key(key):
         raise StoreError(f"a blob cannot be called {key[:64]!r}: the database was not made by us")
     return folder / key[-2:] / key
+
+
+def every(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Every blob's key, with what the file system says of it; other files are not ours.
+
+    Args:
+        folder: of blobs; one that is missing holds none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for part in folder.iterdir() if folder.exists() else ():
+        if len(part.name) == 2 and part.is_dir():
+            for entry in os.scandir(part):
+                is_ours = is_key(entry.name) and entry.name.endswith(part.name)
+                if is_ours and entry.is_file(follow_symlinks=False):
+                    yield entry.name, entry.stat(follow_symlinks=False)
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,6 +18,9 @@ from objectclassification.errors import DataFolderUnusable
 from objectclassification.store.blobs import sync_folder
 
 DATABASE: Final = "database.sqlite3"
+PARTIAL: Final = f"{DATABASE}.partial"
+"""A database of a backup or a restore that is not whole yet."""
+
 BLOBS: Final = "blobs"
 SERVER_ID: Final = "server-id"
 ADMIN_TOKEN: Final = "admin-token"  # noqa: S105 - a file's name

@@ -6,25 +6,26 @@ before its row and deleted after it, so that a crash leaves at worst a blob too 
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
-from objectclassification.errors import StoreError
+from objectclassification.errors import DataFolderUnusable, StoreError
 from objectclassification.messages import failure
 from objectclassification.receipts import Shot
 from objectclassification.store import folder, models, snaps
-from objectclassification.store.blobs import is_key, place
+from objectclassification.store.blobs import every, place
 from objectclassification.store.jobs import LOST
 from objectclassification.store.tables import jobs, pictures, renditions
 from objectclassification.store.writer import editing, reading
 
 ORPHAN_AGE_S = 3600.0
 """A younger blob may belong to a PUT that is under way, whose row comes in a moment."""
+
+FEW_ORPHANS = 10
+"""So many may go whatever the database knows: what PUTs leave when they are cut off, one each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,23 @@ class Findings:
         lost: renditions without their file that are not noted yet.
         noted: pictures whose file is known to be gone.
         models: names of models without their file; only adding them again helps.
+        known: files that the database does know.
     """
 
     orphans: dict[Path, int]
     lost: tuple[LostBlob, ...]
     noted: int
     models: tuple[str, ...]
+    known: int
+
+    @property
+    def is_wrong_database(self) -> bool:
+        """Whether more files are unknown than known: the database is then what is wrong.
+
+        It was lost and begun anew, or is an older one. No crash leaves that many: a PUT that was
+        cut off leaves one, retention the files of one transaction.
+        """
+        return len(self.orphans) > max(FEW_ORPHANS, self.known)
 
 
 def inspect(data: Path) -> Findings:
@@ -69,7 +81,7 @@ def inspect(data: Path) -> Findings:
     """
     blobs = data / folder.BLOBS
     try:
-        files = dict(_files(blobs))
+        files = dict(every(blobs))
         with reading(data / folder.DATABASE) as connection:
             rows = _rows(connection)
             of_models = {model.sha256: model.id for model in models.every(connection)}
@@ -93,6 +105,7 @@ def inspect(data: Path) -> Findings:
         lost=tuple(blob for blob in lost if not blob.is_noted),
         noted=sum(blob.is_noted for blob in lost),
         models=tuple(name for key, name in of_models.items() if not place(blobs, key).exists()),
+        known=sum(key in rows or key in of_models for key in files),
     )
 
 
@@ -106,9 +119,18 @@ def repair(data: Path) -> Findings:
         What was repaired.
 
     Raises:
+        DataFolderUnusable: most files are orphans; nothing was changed.
         StoreError: one of the two cannot be read or written.
     """
     findings = inspect(data)
+    if findings.is_wrong_database:
+        raise DataFolderUnusable(
+            f"{len(findings.orphans)} image files have no picture in the database, and only "
+            f"{findings.known} have one, so nothing was deleted: restore a backup if the database "
+            "was lost; if it is right, back it up to a new folder and restore that, which leaves "
+            "them out",
+            path=str(data),
+        )
     with editing(data / folder.DATABASE) as connection:
         for blob in findings.lost:
             if blob.is_main:
@@ -121,16 +143,6 @@ def repair(data: Path) -> Findings:
     except OSError as exc:
         raise StoreError(f"{exc.filename} cannot be deleted: {exc.strerror}") from exc
     return findings
-
-
-def _files(blobs: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Every blob's key, with what the file system says of it; other files are not ours."""
-    for part in blobs.iterdir():
-        if len(part.name) == 2:
-            for entry in os.scandir(part):
-                is_ours = is_key(entry.name) and entry.name.endswith(part.name)
-                if is_ours and entry.is_file(follow_symlinks=False):
-                    yield entry.name, entry.stat(follow_symlinks=False)
 
 
 def _rows(connection: Connection) -> dict[str, LostBlob]:

@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from objectclassification.errors import Conflict, NotFound, StoreError
 from objectclassification.store import folder, models
-from objectclassification.store.backup import MANIFEST, PARTIAL, SECRETS, Progress, check_room
+from objectclassification.store.backup import MANIFEST, SECRETS, Progress, check_room
 from objectclassification.store.blobs import is_key, place
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions
@@ -76,7 +76,7 @@ def restore(backup: Path, data: Path, progress: Progress) -> Restored:
 
 def _restore(backup: Path, data: Path, progress: Progress) -> Restored:
     found = _bring(backup, data, progress)
-    database = data / PARTIAL
+    database = data / folder.PARTIAL
     with reading(database) as connection:
         check_not_newer(connection)
         wanted = dict(connection.execute(select(renditions.c.id, renditions.c.sha256)).all())
@@ -108,7 +108,7 @@ def _bring(backup: Path, data: Path, progress: Progress) -> dict[str, str]:
             there.parent.mkdir(parents=True, exist_ok=True)
             found[blob[2]] = _copy(stream, there)
         elif name == folder.DATABASE:
-            _copy(stream, data / PARTIAL)
+            _copy(stream, data / folder.PARTIAL)
         elif name in SECRETS:
             _copy(stream, data / name)
             (data / name).chmod(0o600)
