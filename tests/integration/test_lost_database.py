@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from objectclassification.errors import EXIT_CONFIGURATION
+from objectclassification.errors import EXIT_CONFIGURATION, EXIT_FAILED
 from objectclassification.store import folder
 from tests.serving import Served, ServeProcess, photo
 
@@ -153,3 +153,33 @@ def test_a_repair_of_a_few_goes_on(data: Path) -> None:
     gone = {path.name for path in before - files(data)}
     assert gone >= set(keys)  # and a thumbnail that the kill came before
     assert len(gone) < len(before) / 2
+
+
+def test_a_good_backup_is_not_replaced_by_that_of_a_lost_database(
+    data: Path, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup"
+    made = command("backup", backup, "--data", data)
+    assert made.returncode == 0, made.stderr
+    kept = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
+    without_rows(data)
+    refused = command("backup", backup, "--data", data)
+    assert refused.returncode == EXIT_FAILED
+    assert refused.stderr.count("\n") == 1
+    assert f"holds {PICTURES} pictures and the database only 0" in refused.stderr
+    assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == kept
+    elsewhere = command("backup", tmp_path / "other", "--data", data)  # as the line says
+    assert elsewhere.returncode == 0, elsewhere.stderr
+
+
+def test_another_servers_backup_is_not_replaced(data: Path, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    assert command("backup", backup, "--data", data).returncode == 0
+    kept = {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()}
+    with Served(tmp_path / "other"):
+        refused = command("backup", backup, "--data", tmp_path / "other")
+    assert refused.returncode == EXIT_FAILED
+    assert refused.stderr == (
+        f"error: {backup} holds another server's backup: choose another folder\n"
+    )
+    assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == kept

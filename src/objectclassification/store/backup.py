@@ -30,7 +30,7 @@ from objectclassification.config.tls import AUTHORITY_FILE
 from objectclassification.errors import Conflict, DataFolderUnusable, StoreError
 from objectclassification.receipts import rfc3339
 from objectclassification.store import folder, models, retention
-from objectclassification.store.blobs import place, sync_folder
+from objectclassification.store.blobs import every, place, sync_folder
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions, snippets
 from objectclassification.store.writer import copy_database, editing, reading
@@ -70,8 +70,11 @@ class Backup:
 class Target(Protocol):
     """Where a backup goes: a folder or a tar file."""
 
-    def room(self, wanted: dict[str, int]) -> None:
-        """StoreError if these blobs (key, bytes) and the database do not fit."""
+    def accept(self, number: int, wanted: dict[str, int]) -> None:
+        """Before anything is brought: what the copy holds, in pictures and blobs (key, bytes).
+
+        Conflict if a better backup would be lost; StoreError if these blobs do not fit.
+        """
 
     def add(self, key: str, source: Path) -> None:
         """Brings a blob; FileNotFoundError if there is none."""
@@ -90,7 +93,8 @@ def back_up(data: Path, to: Path, progress: Progress) -> Backup:
 
     Raises:
         DataFolderUnusable: there is no data folder.
-        Conflict: ``to`` is something else already.
+        Conflict: ``to`` is something else already: other files, another server's backup, or one of
+            so much more that this database must have been lost.
         StoreError: there is no room, or a disk failed.
     """
     source = data / folder.DATABASE
@@ -98,6 +102,7 @@ def back_up(data: Path, to: Path, progress: Progress) -> Backup:
         raise DataFolderUnusable(f"there is no {source} to back up: see --data", path=str(data))
     try:
         work = _work_folder(to)
+        _check_same_server(data, to)
         copy = work / folder.PARTIAL
         copy.unlink(missing_ok=True)
         copy_database(source, copy, lambda done, of: progress("database", done, of))
@@ -131,7 +136,8 @@ def _bring(data: Path, copy: Path, target: Target, progress: Progress) -> Backup
     with reading(copy) as connection:
         revision = check_not_newer(connection) or ""
         wanted = stored_blobs(connection)
-    target.room(wanted)
+        before = len(connection.execute(select(pictures.c.id)).all())
+    target.accept(before, wanted)
     absent = set()
     for done, key in enumerate(wanted):
         progress("pictures", done, len(wanted))
@@ -208,11 +214,24 @@ class _Folder:
         self._links = own == self._blobs.stat().st_dev
         self._wanted: dict[str, int] = {}
 
-    def room(self, wanted: dict[str, int]) -> None:
+    def accept(self, number: int, wanted: dict[str, int]) -> None:
+        self._check_not_lost(number, wanted)
         self._wanted = wanted
         if not self._links:
             new = (size for key, size in wanted.items() if not place(self._blobs, key).exists())
             check_room(self._to, sum(new))
+
+    def _check_not_lost(self, number: int, wanted: dict[str, int]) -> None:
+        """Conflict if the backup that is here has blobs of pictures that a lost database forgot."""
+        going = sum(key not in wanted for key, _ in every(self._blobs))
+        had = _pictures(self._to / MANIFEST)
+        if going and number * 2 < had:
+            (self._to / folder.PARTIAL).unlink()
+            raise Conflict(
+                f"{self._to} holds {had} pictures and the database only {number}: {going} files of "
+                "the backup would be deleted; if that is right, back up to another folder; if the "
+                "database was lost, restore this backup"
+            )
 
     def add(self, key: str, source: Path) -> None:
         there = place(self._blobs, key)
@@ -256,7 +275,7 @@ class _Tar:
     def __init__(self, to: Path, partial: Path, tar: tarfile.TarFile) -> None:
         self._to, self._partial, self._tar = to, partial, tar
 
-    def room(self, wanted: dict[str, int]) -> None:
+    def accept(self, number: int, wanted: dict[str, int]) -> None:
         check_room(self._partial.parent, sum(wanted.values()))
 
     def add(self, key: str, source: Path) -> None:
@@ -304,6 +323,23 @@ def _work_folder(to: Path) -> Path:
     ):
         raise Conflict(f"{to} holds something that is no backup: choose an empty folder")
     return to
+
+
+def _check_same_server(data: Path, to: Path) -> None:
+    """Conflict if a folder has another server's backup; a backup has its server's id inside."""
+    own, there = data / folder.SERVER_ID, to / folder.SERVER_ID
+    if own.exists() and there.exists() and own.read_text().strip() != there.read_text().strip():
+        raise Conflict(f"{to} holds another server's backup: choose another folder")
+
+
+def _pictures(manifest: Path) -> int:
+    """How many pictures a whole backup has; 0 if there is none yet."""
+    try:
+        return int(json.loads(manifest.read_text())["pictures"])
+    except FileNotFoundError:
+        return 0
+    except (ValueError, KeyError, TypeError) as exc:
+        raise Conflict(f"{manifest} is no backup's, or is damaged: choose an empty folder") from exc
 
 
 def _is_tar(path: Path) -> bool:
