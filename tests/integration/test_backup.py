@@ -281,7 +281,7 @@ class TestDamage:
                 back_up(server.settings.data, tmp_path / name, cut)
             with pytest.raises(NotFound):
                 restore(tmp_path / name, tmp_path / "new", silent)
-            assert not list((tmp_path / "new").glob("*"))
+            assert names(tmp_path / "new") == {"lock"}
             back_up(server.settings.data, tmp_path / name, silent)
             assert restore(tmp_path / name, tmp_path / f"from {name}", silent).blobs == 2
 
@@ -292,7 +292,7 @@ class TestDamage:
         (tmp_path / "half.tar").write_bytes(whole[: len(whole) // 2])
         with pytest.raises((StoreError, NotFound)):
             restore(tmp_path / "half.tar", tmp_path / "new", silent)
-        assert not list((tmp_path / "new").glob("*"))
+        assert names(tmp_path / "new") == {"lock"}
 
     def test_names_that_lead_elsewhere_are_left_alone(self, server: Served, tmp_path: Path) -> None:
         back_up(server.settings.data, tmp_path / "backup.tar", silent)
@@ -311,7 +311,9 @@ class TestDamage:
             tar.addfile(link)
         restore(tmp_path / "backup.tar", tmp_path / "new", silent)
         assert not list(tmp_path.rglob("*evil*"))
-        assert names(tmp_path / "new") == {"database.sqlite3", "admin-token", "server-id"}
+        assert names(tmp_path / "new") == {
+            *("database.sqlite3", "admin-token", "server-id", "lock")
+        }
 
 
 class TestRefusals:
@@ -357,7 +359,76 @@ class TestRefusals:
                 tar.add(tmp_path / "backup", arcname="")
         with pytest.raises(NewerDatabase, match="9999"):
             restore(tmp_path / name, tmp_path / "new", silent)
-        assert not list((tmp_path / "new").glob("*"))
+        assert names(tmp_path / "new") == {"lock"}
+
+
+class TestRestoreIsAlone:
+    def test_no_server_starts_in_a_folder_that_is_being_restored(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        put(server, "first")
+        server.settle()
+        back_up(server.settings.data, tmp_path / "backup", silent)
+        new, refused = tmp_path / "new", []
+
+        def meanwhile(what: str, done: int, of: int) -> None:
+            if done == 1:
+                refused.append(command("serve", "--data", new, "--port", "0"))
+                refused.append(command("restore", tmp_path / "backup", "--data", new))
+
+        assert restore(tmp_path / "backup", new, meanwhile).damaged == ()
+        assert [one.returncode for one in refused] == [78, 1]
+        assert "or a restore is under way" in refused[0].stderr
+        assert "is under way or was cut off" in refused[1].stderr
+        with Served(new) as fresh:
+            assert len(fresh.call("GET", "/api/pictures").json()["pictures"]) == 1
+
+    def test_none_starts_in_what_a_killed_restore_left(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        put(server, "first")
+        server.settle()
+        back_up(server.settings.data, tmp_path / "backup.tar", silent)
+        new = tmp_path / "new"
+        code = (
+            "import os, signal, sys, pathlib;"
+            "from objectclassification.store.restore import restore;"
+            "kill = lambda what, done, of: blobs.exists() and os.kill(os.getpid(), signal.SIGKILL);"
+            "backup, new = map(pathlib.Path, sys.argv[1:]);"
+            "blobs = new / 'blobs';"
+            "restore(backup, new, kill)"
+        )
+        killed = subprocess.run(
+            [sys.executable, "-c", code, tmp_path / "backup.tar", new], timeout=60
+        )
+        assert killed.returncode == -9
+        left = names(new)
+        assert "database.sqlite3.partial" in left
+        for arguments in (
+            ("serve", "--data", new, "--port", "0"),
+            ("restore", tmp_path / "backup.tar", "--data", new),
+        ):
+            refused = command(*arguments)
+            assert refused.returncode in (1, 78)
+            assert "delete what is in it and restore again" in refused.stderr
+            assert names(new) == left
+        for path in sorted(new.rglob("*"), reverse=True):  # as the line says
+            path.rmdir() if path.is_dir() else path.unlink()
+        assert restore(tmp_path / "backup.tar", new, silent).pictures == 1
+
+    def test_a_database_that_appears_meanwhile_is_left_alone(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        put(server, "first")
+        back_up(server.settings.data, tmp_path / "backup", silent)
+        new = tmp_path / "new"
+
+        def meanwhile(what: str, done: int, of: int) -> None:
+            (new / "database.sqlite3-wal").write_bytes(b"of somebody who asks for no lock")
+
+        with pytest.raises(Conflict, match="appeared meanwhile"):
+            restore(tmp_path / "backup", new, meanwhile)
+        assert names(new) == {"lock", "database.sqlite3-wal"}
 
 
 def test_progress_ends_at_the_whole_and_the_note_says_what_is_inside(

@@ -32,7 +32,7 @@ def held(folder: Path) -> Iterator[None]:
     """Holds the data folder, which two servers must not share; makes it if it is missing.
 
     Raises:
-        DataFolderUnusable: it cannot be used, or a server holds it.
+        DataFolderUnusable: it cannot be used, or a server or a restore holds it.
     """
     try:
         new = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -86,6 +86,7 @@ def _lock(descriptor: int, folder: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         raise DataFolderUnusable(
-            f"another server uses the data folder {folder}: stop it, or choose another with --data",
+            f"another server uses the data folder {folder}, or a restore is under way: stop it, or "
+            "choose another with --data",
             path=str(folder),
         ) from exc

@@ -1,6 +1,8 @@
 """Restores a backup into an empty data folder, and checks every byte on the way.
 
-The database comes last: an interrupted restore leaves a folder that is no data folder yet.
+The folder is held as a server holds it, so that none begins anew in it meanwhile. The database
+comes last, and its unfinished file is there first: what an interrupted restore leaves is no data
+folder yet, and can be told from one.
 """
 
 from __future__ import annotations
@@ -55,19 +57,25 @@ def restore(backup: Path, data: Path, progress: Progress) -> Restored:
     Raises:
         NotFound: there is no whole backup.
         Conflict: ``data`` is not empty.
+        DataFolderUnusable: a server or another restore holds it, or it cannot be made.
         NewerDatabase: a newer version made the backup.
         StoreError: there is no room, the backup's database is damaged, or a disk failed.
     """
     try:
-        if data.exists() and (not data.is_dir() or any(data.iterdir())):
-            raise Conflict(f"{data} is not empty: restore into a new folder")
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        data.chmod(0o700)
-        try:
-            return _restore(backup, data, progress)
-        except BaseException:
-            _empty(data)
-            raise
+        _check_empty(data)
+        with folder.held(data):
+            _check_empty(data)  # who held it until now may have used it
+            data.chmod(0o700)
+            try:
+                os.close(os.open(data / folder.PARTIAL, os.O_WRONLY | os.O_CREAT, 0o600))
+                restored = _restore(backup, data, progress)
+                _check_unused(data)
+            except BaseException:
+                _empty(data)
+                raise
+            (data / folder.PARTIAL).rename(data / folder.DATABASE)
+            os.sync()
+            return restored
     except OSError as exc:
         raise StoreError(f"{backup} cannot be restored: {exc}") from exc
     except tarfile.TarError as exc:
@@ -90,8 +98,6 @@ def _restore(backup: Path, data: Path, progress: Progress) -> Restored:
     for key in found.keys() & (damaged | (found.keys() - wanted.keys())):
         place(data / folder.BLOBS, key).unlink()
     os.sync()  # one for all the blobs, before the database says that they are there
-    database.rename(data / folder.DATABASE)
-    os.sync()
     return Restored(number, len(wanted) - len(damaged), tuple(sorted(damaged)))
 
 
@@ -147,9 +153,32 @@ def _copy(stream: IO[bytes], to: Path) -> str:
     return digest.hexdigest()
 
 
+def _check_empty(data: Path) -> None:
+    """Conflict if there is anything but the lock that a server or a restore left."""
+    if not data.exists():
+        return
+    if not data.is_dir():
+        raise Conflict(f"{data} is a file: restore into a new folder")
+    names = {path.name for path in data.iterdir()}
+    if folder.PARTIAL in names and folder.DATABASE not in names:
+        raise Conflict(
+            f"a restore into {data} is under way or was cut off: wait for it, or delete what is in "
+            "it and restore again"
+        )
+    if names - {folder.LOCK}:
+        raise Conflict(f"{data} is not empty: restore into a new folder")
+
+
+def _check_unused(data: Path) -> None:
+    """Conflict if somebody made a database here who asks for no lock: its log would spoil ours."""
+    for name in (folder.DATABASE, f"{folder.DATABASE}-wal", f"{folder.DATABASE}-shm"):
+        if (data / name).exists():
+            raise Conflict(f"{data / name} appeared meanwhile: restore into a new folder")
+
+
 def _empty(data: Path) -> None:
-    for path in data.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    """Takes away what the restore brought; the lock stays, and what is another's."""
+    if (data / folder.BLOBS).exists():
+        shutil.rmtree(data / folder.BLOBS)
+    for name in (folder.PARTIAL, *SECRETS):
+        (data / name).unlink(missing_ok=True)
