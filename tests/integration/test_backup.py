@@ -222,7 +222,8 @@ class TestFiles:
             made = command("backup", backup, "--data", server.settings.data)
             assert made.returncode == 0, made.stderr
             assert names(backup / "blobs") == server.files()
-            assert all(path.stat().st_nlink == 1 for path in backup.glob("blobs/*/*"))
+            for path in backup.glob("blobs/*/*"):
+                assert (path.stat().st_nlink, stat.S_IMODE(path.stat().st_mode)) == (1, 0o600)
             assert restore(backup, tmp_path / "new", silent).blobs == 2
         finally:
             subprocess.run(["rm", "-r", backup], check=True)
@@ -233,6 +234,31 @@ class TestFiles:
         assert not (tmp_path / name).stat().st_mode & 0o077
         assert names(tmp_path) >= {name} if name.endswith(".tar") else True
         assert not list(tmp_path.glob(".*"))
+
+    def test_nobody_else_may_read_a_folder_that_everybody_could(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        put(server, "")
+        server.settle()
+        backup = tmp_path / "backup"
+        backup.mkdir()
+        backup.chmod(0o755)
+        back_up(server.settings.data, backup, silent)
+        for private in (backup, backup / "blobs"):
+            assert stat.S_IMODE(private.stat().st_mode) == 0o700
+        for name in names(backup) - {f"blobs/{blob}" for blob in names(backup / "blobs")}:
+            assert stat.S_IMODE((backup / name).stat().st_mode) == 0o600, name
+
+    def test_a_folder_of_something_else_keeps_its_mode(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        letters = tmp_path / "letters"
+        letters.mkdir()
+        (letters / "letter").write_text("to grandmother")
+        letters.chmod(0o755)
+        with pytest.raises(Conflict):
+            back_up(server.settings.data, letters, silent)
+        assert stat.S_IMODE(letters.stat().st_mode) == 0o755
 
 
 class TestDamage:

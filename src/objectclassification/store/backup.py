@@ -17,7 +17,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -105,6 +105,7 @@ def back_up(data: Path, to: Path, progress: Progress) -> Backup:
         _check_same_server(data, to)
         copy = work / folder.PARTIAL
         copy.unlink(missing_ok=True)
+        copy.touch(0o600)
         copy_database(source, copy, lambda done, of: progress("database", done, of))
         with _target(to, data, copy) as target:
             return _bring(data, copy, target, progress)
@@ -210,6 +211,7 @@ class _Folder:
         self._to = to
         self._blobs = to / folder.BLOBS
         self._blobs.mkdir(exist_ok=True)
+        _keep_private(self._blobs, 0o700)
         own = (data / folder.BLOBS).stat().st_dev if (data / folder.BLOBS).exists() else None
         self._links = own == self._blobs.stat().st_dev
         self._wanted: dict[str, int] = {}
@@ -251,6 +253,7 @@ class _Folder:
                 return
         partial = there.with_name(f"{key}.partial")
         shutil.copyfile(source, partial)
+        _keep_private(partial, 0o600)
         partial.rename(there)
 
     def finish(self, database: Path, manifest: Backup, secrets: Iterable[Path]) -> None:
@@ -260,6 +263,7 @@ class _Folder:
         database.rename(self._to / folder.DATABASE)
         partial = self._to / f"{MANIFEST}.partial"
         partial.write_text(_json(manifest))
+        _keep_private(partial, 0o600)
         partial.rename(self._to / MANIFEST)
         os.sync()
         with reading(self._to / folder.DATABASE) as connection:
@@ -322,6 +326,7 @@ def _work_folder(to: Path) -> Path:
         any(to.iterdir()) and not (to / MANIFEST).exists() and not (to / folder.PARTIAL).exists()
     ):
         raise Conflict(f"{to} holds something that is no backup: choose an empty folder")
+    _keep_private(to, 0o700)  # somebody else may have made it for everybody
     return to
 
 
@@ -340,6 +345,11 @@ def _pictures(manifest: Path) -> int:
         return 0
     except (ValueError, KeyError, TypeError) as exc:
         raise Conflict(f"{manifest} is no backup's, or is damaged: choose an empty folder") from exc
+
+
+def _keep_private(path: Path, mode: int) -> None:
+    with suppress(PermissionError):  # a disk that knows no owners, or another account's folder
+        path.chmod(mode)
 
 
 def _is_tar(path: Path) -> bool:
