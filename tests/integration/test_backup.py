@@ -320,6 +320,23 @@ class TestDamage:
             restore(tmp_path / "half.tar", tmp_path / "new", silent)
         assert names(tmp_path / "new") == {"lock"}
 
+    @pytest.mark.parametrize("form", ["gnu", "posix"])
+    def test_a_tar_that_is_small_and_holds_much_is_refused_at_once(
+        self, server: Served, tmp_path: Path, form: str
+    ) -> None:
+        """A hole costs no bytes in the tar, and fills the disk when it is written."""
+        back_up(server.settings.data, tmp_path / "backup", silent)
+        hole = tmp_path / "backup" / "blobs" / "ab" / "0-ab"
+        hole.parent.mkdir()
+        with hole.open("wb") as stream:
+            stream.truncate(64 * 2**20)
+        pack = ("tar", f"--format={form}", "--sparse", "-cf", tmp_path / "backup.tar")
+        subprocess.run([*pack, "-C", tmp_path / "backup", "."], check=True)
+        assert (tmp_path / "backup.tar").stat().st_size < 2**20
+        with pytest.raises(StoreError, match="holds a sparse file"):
+            restore(tmp_path / "backup.tar", tmp_path / "new", silent)
+        assert names(tmp_path / "new") == {"lock"}
+
     def test_names_that_lead_elsewhere_are_left_alone(self, server: Served, tmp_path: Path) -> None:
         back_up(server.settings.data, tmp_path / "backup.tar", silent)
         with tarfile.open(tmp_path / "backup.tar", "a") as tar:

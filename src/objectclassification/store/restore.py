@@ -136,6 +136,11 @@ def _files(backup: Path, data: Path) -> Iterator[tuple[str, IO[bytes], int, int]
         check_room(data, size)
         with tarfile.open(backup, "r:") as tar:
             for member in tar:
+                if member.issparse():  # a few bytes of it may fill a disk
+                    raise StoreError(
+                        f"{backup} holds a sparse file, which no backup does: was it packed again? "
+                        "Use `tar` without --sparse"
+                    )
                 stream_of = tar.extractfile(member) if member.isreg() else None
                 if stream_of is not None:
                     with stream_of:
