@@ -261,6 +261,48 @@ class TestFiles:
         assert stat.S_IMODE(letters.stat().st_mode) == 0o755
 
 
+class TestTwoAtOnce:
+    @pytest.mark.parametrize("name", ["backup", "backup.tar"])
+    def test_the_second_is_told_and_the_first_is_whole(
+        self, server: Served, tmp_path: Path, name: str
+    ) -> None:
+        put(server, "first")
+        server.settle()
+        place, seconds = tmp_path / name, []
+
+        def meanwhile(what: str, done: int, of: int) -> None:
+            if (what, done) in (("pictures", 0), ("pictures", 1)):
+                seconds.append(command("backup", place, "--data", server.settings.data))
+
+        made = back_up(server.settings.data, place, meanwhile)
+        assert [(one.returncode, one.stderr) for one in seconds] == 2 * [
+            (1, f"error: another backup to {place} is under way: wait until it is done\n")
+        ]
+        assert restore(place, tmp_path / "new", silent).pictures == made.pictures == 1
+        assert not [path for path in names(tmp_path) if path.endswith(".lock")]
+
+    @pytest.mark.parametrize("name", ["backup", "backup.tar"])
+    def test_one_that_was_killed_holds_nobody_up(
+        self, server: Served, tmp_path: Path, name: str
+    ) -> None:
+        put(server, "first")
+        server.settle()
+        code = (
+            "import os, signal, sys, pathlib;"
+            "from objectclassification.store.backup import back_up;"
+            "kill = lambda what, *_: what == 'pictures' and os.kill(os.getpid(), signal.SIGKILL);"
+            "data, to = map(pathlib.Path, sys.argv[1:]);"
+            "back_up(data, to, kill)"
+        )
+        killed = subprocess.run(
+            [sys.executable, "-c", code, server.settings.data, tmp_path / name], timeout=60
+        )
+        assert killed.returncode == -9
+        assert [path for path in names(tmp_path) if path.endswith("backup.lock")]
+        assert back_up(server.settings.data, tmp_path / name, silent).pictures == 1
+        assert not [path for path in names(tmp_path) if path.endswith("backup.lock")]
+
+
 class TestDamage:
     def test_a_lost_blob_is_told_and_the_rest_is_kept(self, server: Served, tmp_path: Path) -> None:
         first, second = put(server, "first"), put(server, "second")

@@ -17,7 +17,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,12 +30,12 @@ from objectclassification.config.tls import AUTHORITY_FILE
 from objectclassification.errors import Conflict, DataFolderUnusable, StoreError
 from objectclassification.receipts import rfc3339
 from objectclassification.store import folder, models, retention
+from objectclassification.store.backup_place import MANIFEST, is_tar, keep_private, work_folder
 from objectclassification.store.blobs import every, place, sync_folder
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions, snippets
 from objectclassification.store.writer import copy_database, editing, reading
 
-MANIFEST: Final = "backup.json"
 SECRETS: Final = (folder.SERVER_ID, folder.ADMIN_TOKEN, AUTHORITY_FILE)
 MOST_AT_ONCE: Final = 500
 """Ids in one statement."""
@@ -95,30 +95,28 @@ def back_up(data: Path, to: Path, progress: Progress) -> Backup:
         DataFolderUnusable: there is no data folder.
         Conflict: ``to`` is something else already: other files, another server's backup, or one of
             so much more that this database must have been lost.
+        Busy: another backup to the same place is under way.
         StoreError: there is no room, or a disk failed.
     """
     source = data / folder.DATABASE
     if not source.is_file():
         raise DataFolderUnusable(f"there is no {source} to back up: see --data", path=str(data))
     try:
-        work = _work_folder(to)
-        _check_same_server(data, to)
-        copy = work / folder.PARTIAL
-        copy.unlink(missing_ok=True)
-        copy.touch(0o600)
-        copy_database(source, copy, lambda done, of: progress("database", done, of))
-        with _target(to, data, copy) as target:
-            return _bring(data, copy, target, progress)
+        with work_folder(to) as work:
+            _check_same_server(data, to)
+            copy = work / folder.PARTIAL
+            copy.unlink(missing_ok=True)
+            copy.touch(0o600)
+            copy_database(source, copy, lambda done, of: progress("database", done, of))
+            with _target(to, data, copy) as target:
+                return _bring(data, copy, target, progress)
     except OSError as exc:
         raise StoreError(f"the backup cannot be written: {exc}") from exc
-    finally:
-        if _is_tar(to):
-            shutil.rmtree(_tar_work(to), ignore_errors=True)
 
 
 @contextmanager
 def _target(to: Path, data: Path, copy: Path) -> Iterator[Target]:
-    if _is_tar(to):
+    if is_tar(to):
         partial = copy.with_name("backup.tar")
         with tarfile.open(partial, "w") as tar:
             yield _Tar(to, partial, tar)
@@ -211,7 +209,7 @@ class _Folder:
         self._to = to
         self._blobs = to / folder.BLOBS
         self._blobs.mkdir(exist_ok=True)
-        _keep_private(self._blobs, 0o700)
+        keep_private(self._blobs, 0o700)
         own = (data / folder.BLOBS).stat().st_dev if (data / folder.BLOBS).exists() else None
         self._links = own == self._blobs.stat().st_dev
         self._wanted: dict[str, int] = {}
@@ -253,7 +251,7 @@ class _Folder:
                 return
         partial = there.with_name(f"{key}.partial")
         shutil.copyfile(source, partial)
-        _keep_private(partial, 0o600)
+        keep_private(partial, 0o600)
         partial.rename(there)
 
     def finish(self, database: Path, manifest: Backup, secrets: Iterable[Path]) -> None:
@@ -263,7 +261,7 @@ class _Folder:
         database.rename(self._to / folder.DATABASE)
         partial = self._to / f"{MANIFEST}.partial"
         partial.write_text(_json(manifest))
-        _keep_private(partial, 0o600)
+        keep_private(partial, 0o600)
         partial.rename(self._to / MANIFEST)
         os.sync()
         with reading(self._to / folder.DATABASE) as connection:
@@ -310,26 +308,6 @@ def check_room(on: Path, size_bytes: int) -> None:
         )
 
 
-def _work_folder(to: Path) -> Path:
-    """Where the copy of the database is made: on the backup's own disk."""
-    if _is_tar(to):
-        if to.exists():
-            raise Conflict(f"{to} exists already: choose another name")
-        work = _tar_work(to)
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True, mode=0o700)
-        return work
-    if to.exists() and not to.is_dir():
-        raise Conflict(f"{to} is a file: choose a folder, or a name that ends in .tar")
-    to.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if (to / folder.LOCK).exists() or (
-        any(to.iterdir()) and not (to / MANIFEST).exists() and not (to / folder.PARTIAL).exists()
-    ):
-        raise Conflict(f"{to} holds something that is no backup: choose an empty folder")
-    _keep_private(to, 0o700)  # somebody else may have made it for everybody
-    return to
-
-
 def _check_same_server(data: Path, to: Path) -> None:
     """Conflict if a folder has another server's backup; a backup has its server's id inside."""
     own, there = data / folder.SERVER_ID, to / folder.SERVER_ID
@@ -345,19 +323,6 @@ def _pictures(manifest: Path) -> int:
         return 0
     except (ValueError, KeyError, TypeError) as exc:
         raise Conflict(f"{manifest} is no backup's, or is damaged: choose an empty folder") from exc
-
-
-def _keep_private(path: Path, mode: int) -> None:
-    with suppress(PermissionError):  # a disk that knows no owners, or another account's folder
-        path.chmod(mode)
-
-
-def _is_tar(path: Path) -> bool:
-    return path.suffix == ".tar"
-
-
-def _tar_work(to: Path) -> Path:
-    return to.with_name(f".{to.name}.partial")
 
 
 def _json(manifest: Backup) -> str:

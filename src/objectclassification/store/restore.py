@@ -21,7 +21,8 @@ from sqlalchemy import select
 
 from objectclassification.errors import Conflict, NotFound, StoreError
 from objectclassification.store import folder, models
-from objectclassification.store.backup import MANIFEST, SECRETS, Progress, check_room
+from objectclassification.store.backup import SECRETS, Progress, check_room
+from objectclassification.store.backup_place import MANIFEST
 from objectclassification.store.blobs import is_key, place
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions
