@@ -222,6 +222,9 @@ class TestFiles:
             made = command("backup", backup, "--data", server.settings.data)
             assert made.returncode == 0, made.stderr
             assert names(backup / "blobs") == server.files()
+            kept = {path: path.stat().st_ino for path in backup.glob("blobs/*/*")}
+            back_up(server.settings.data, backup, silent)
+            assert {path: path.stat().st_ino for path in kept} == kept  # none was brought again
             for path in backup.glob("blobs/*/*"):
                 assert (path.stat().st_nlink, stat.S_IMODE(path.stat().st_mode)) == (1, 0o600)
             assert restore(backup, tmp_path / "new", silent).blobs == 2
@@ -333,6 +336,31 @@ class TestDamage:
         restored = restore(tmp_path / name, tmp_path / "new", silent)
         assert restored.damaged == (key,)
         assert not place(tmp_path / "new" / "blobs", key).exists()
+
+    def test_a_backups_file_that_somebody_wrote_to_is_brought_again(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        key = full_key(server, put(server, "first")["id"])
+        server.settle()
+        data, backup = server.settings.data, tmp_path / "backup"
+        back_up(data, backup, silent)
+        good = place(data / "blobs", key).read_bytes()
+        replaced(place(backup / "blobs", key), good[:-1] + b"?")
+        back_up(data, backup, silent)
+        assert place(backup / "blobs", key).read_bytes() == good
+        assert restore(backup, tmp_path / "new", silent).damaged == ()
+
+    def test_a_good_file_is_not_replaced_by_one_that_somebody_wrote_to(
+        self, server: Served, tmp_path: Path
+    ) -> None:
+        key = full_key(server, put(server, "first")["id"])
+        server.settle()
+        data, backup = server.settings.data, tmp_path / "backup"
+        back_up(data, backup, silent)
+        good = place(data / "blobs", key).read_bytes()
+        replaced(place(data / "blobs", key), good[:-1] + b"?")
+        back_up(data, backup, silent)
+        assert restore(backup, tmp_path / "new", silent).damaged == ()
 
     def test_a_backup_that_was_cut_off_is_none_and_can_be_finished(
         self, server: Served, tmp_path: Path
@@ -536,6 +564,14 @@ def test_progress_ends_at_the_whole_and_the_note_says_what_is_inside(
     raw = sqlite3.connect(f"file:{tmp_path / 'backup' / 'database.sqlite3'}?mode=ro", uri=True)
     assert raw.execute("PRAGMA journal_mode").fetchone() == ("delete",)  # readable from a CD
     raw.close()
+
+
+def replaced(file: Path, content: bytes) -> None:
+    """Writes a file anew a while later; the one it was linked to stays as it was."""
+    later = file.stat().st_mtime + 60
+    file.unlink()
+    file.write_bytes(content)
+    os.utime(file, (later, later))
 
 
 def full_key(server: Served, picture_id: str) -> str:

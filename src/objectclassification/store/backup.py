@@ -40,6 +40,9 @@ SECRETS: Final = (folder.SERVER_ID, folder.ADMIN_TOKEN, AUTHORITY_FILE)
 MOST_AT_ONCE: Final = 500
 """Ids in one statement."""
 
+CLOCK_GRAIN_S: Final = 2.0
+"""How coarse a disk may keep the time of a file: FAT counts in twos."""
+
 Progress = Callable[[str, int, int], None]
 """Told what is under way, how far it is, and of how much."""
 
@@ -236,9 +239,9 @@ class _Folder:
     def add(self, key: str, source: Path) -> None:
         there = place(self._blobs, key)
         if there.exists():
-            if there.stat().st_size == self._wanted[key]:
+            if self._is_whole(key, source, there):
                 return
-            there.unlink()  # of a backup that a power cut ended
+            there.unlink()
         there.parent.mkdir(exist_ok=True)
         if self._links:
             try:
@@ -252,7 +255,22 @@ class _Folder:
         partial = there.with_name(f"{key}.partial")
         shutil.copyfile(source, partial)
         keep_private(partial, 0o600)
+        about = source.stat()
+        os.utime(partial, ns=(about.st_atime_ns, about.st_mtime_ns))
         partial.rename(there)
+
+    def _is_whole(self, key: str, source: Path, there: Path) -> bool:
+        """Whether what the backup has is as it came, as far as can be told without reading it.
+
+        Blobs never change: of two that should be the same, somebody wrote to the younger one.
+        """
+        kept = there.stat()
+        if kept.st_size != self._wanted[key]:  # of a backup that a power cut ended
+            return False
+        try:
+            return kept.st_mtime <= source.stat().st_mtime + CLOCK_GRAIN_S
+        except FileNotFoundError:
+            return True
 
     def finish(self, database: Path, manifest: Backup, secrets: Iterable[Path]) -> None:
         for secret in secrets:
