@@ -142,11 +142,11 @@ def files(data: Path) -> Check:
     todo = "stop the server and run `objectclassification doctor --repair`"
     orphans = f"{_count(found.orphans, 'file')} without a picture ({_megabytes(found.orphans)})"
     if found.models:
-        lost = f"{_count(found.models, 'model')} without a file: {', '.join(found.models)}"
+        gone = f"{_count(found.models, 'model')} without a file: {', '.join(found.models)}"
         again = (
             "have its cameras use another: `objectclassification models use`; then remove and add"
         )
-        return Check("files", "fail", lost, again)
+        return Check("files", "fail", gone, again)
     if found.is_wrong_database:
         again = "restore a backup into a new folder: most files have no picture in this database"
         return Check("files", "fail", orphans, again)
