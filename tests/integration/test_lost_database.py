@@ -183,3 +183,23 @@ def test_another_servers_backup_is_not_replaced(data: Path, tmp_path: Path) -> N
         f"error: {backup} holds another server's backup: choose another folder\n"
     )
     assert {path: path.read_bytes() for path in backup.rglob("*") if path.is_file()} == kept
+
+
+def test_a_repair_does_not_give_up_all_pictures_of_a_disk_that_is_not_mounted(data: Path) -> None:
+    without_log_of_its_own(data)
+    (data / "blobs").rename(data / "elsewhere")
+    (data / "blobs").mkdir()
+    done = command("doctor", "--data", data, "--repair")
+    assert done.returncode == EXIT_CONFIGURATION, done.stdout + done.stderr
+    assert "is its disk mounted?" in done.stdout + done.stderr
+    (data / "blobs").rmdir()
+    (data / "elsewhere").rename(data / "blobs")
+    done = command("doctor", "--data", data, "--repair")
+    assert "0 lost pictures noted" in done.stdout
+
+
+def without_log_of_its_own(data: Path) -> None:
+    """Brings the log into the database, as a stop does."""
+    with sqlite3.connect(data / folder.DATABASE) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()

@@ -72,6 +72,11 @@ class Findings:
         """
         return len(self.orphans) > max(FEW_ORPHANS, self.known)
 
+    @property
+    def is_wrong_disk(self) -> bool:
+        """Whether none of many files is there: their disk is then what is not."""
+        return len(self.lost) > FEW_ORPHANS and self.known == 0
+
 
 def inspect(data: Path) -> Findings:
     """Compares database and blobs; changes nothing, and may run beside a server.
@@ -119,7 +124,7 @@ def repair(data: Path) -> Findings:
         What was repaired.
 
     Raises:
-        DataFolderUnusable: most files are orphans; nothing was changed.
+        DataFolderUnusable: most files are orphans, or none is there; nothing was changed.
         StoreError: one of the two cannot be read or written.
     """
     findings = inspect(data)
@@ -129,6 +134,12 @@ def repair(data: Path) -> Findings:
             f"{findings.known} have one, so nothing was deleted: restore a backup if the database "
             "was lost; if it is right, back it up to a new folder and restore that, which leaves "
             "them out",
+            path=str(data),
+        )
+    if findings.is_wrong_disk:
+        raise DataFolderUnusable(
+            f"not one of {len(findings.lost)} files is in {data / folder.BLOBS}, so nothing was "
+            "noted: is its disk mounted? If they are really lost, restore a backup",
             path=str(data),
         )
     with editing(data / folder.DATABASE) as connection:
