@@ -31,6 +31,7 @@ from objectclassification.bus import (
 from objectclassification.certificates import ServerTls, serving_tls
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.config import ServerSettings, write_secret
+from objectclassification.errors import DataFolderUnusable, DiskFull
 from objectclassification.housekeeping import Housekeeper, tidying
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.limits import Limits
@@ -46,7 +47,7 @@ from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
 from objectclassification.store import folder, lost
 from objectclassification.store import tokens as stored_tokens
-from objectclassification.store.blobs import Blobs
+from objectclassification.store.blobs import NO_SPACE, Blobs
 from objectclassification.store.retention import Policy
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
@@ -86,6 +87,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
     Raises:
         DataFolderUnusable: the data folder cannot be used, or another server uses it, or its
             database is gone while its pictures are there.
+        DiskFull: there is no room to start.
         NewerDatabase: a newer version made it.
         ConfigurationError: the certificate cannot be used.
         ModelError: the model cannot be used.
@@ -262,9 +264,35 @@ def _report(task: asyncio.Task[None]) -> None:
 
 def _server_id(file: Path) -> str:
     """This data folder's server: the same after a restart, so that it knows its own leases."""
-    if not file.exists():
-        write_secret(file, str(uuid7()))
-    return file.read_text().strip()
+    kept = _read(file)
+    if not kept:
+        kept = str(uuid7())
+        _write(file, kept)
+    return kept
+
+
+def _read(file: Path) -> str:
+    """What a file of the data folder holds; nothing if it is not there yet."""
+    try:
+        return file.read_text().strip() if file.exists() else ""
+    except (OSError, UnicodeDecodeError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else "it holds no text"
+        raise DataFolderUnusable(
+            f"cannot read {file}: {why}; move it away, and the next start makes a new one",
+            path=str(file.parent),
+        ) from exc
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_secret(file, text)
+    except OSError as exc:
+        if exc.errno in NO_SPACE:
+            raise DiskFull from exc
+        raise DataFolderUnusable(
+            f"cannot write {file}: {exc.strerror}; choose another data folder with --data",
+            path=str(file.parent),
+        ) from exc
 
 
 def _token_file(data: Path) -> Path:
@@ -276,7 +304,7 @@ async def _admin_token(settings: ServerSettings, database: Database) -> tuple[st
     if settings.no_auth:
         return None, False
     file = _token_file(settings.data)
-    kept = file.read_text().strip() if file.exists() else ""
+    kept = _read(file)
     token, now = kept or new_token(), time.time()
     record = TokenRecord(
         id=str(uuid7()),
@@ -290,5 +318,5 @@ async def _admin_token(settings: ServerSettings, database: Database) -> tuple[st
             log.warning("no admin token was good; the data folder's is again", file=str(file))
         return kept, False
     await database.write(lambda c: stored_tokens.add(c, record, at=now))
-    write_secret(file, token + "\n")
+    _write(file, token + "\n")
     return token, True

@@ -23,6 +23,8 @@ WRITTEN_FOR_S: Final = 5.0
 """A write that worked is proof for so long: each costs the disk an fsync."""
 PATIENCE_S: Final = 2.0
 """For the database, which answers in milliseconds when it is well."""
+LEAST_ROOM_BYTES: Final = 2**20
+"""Above the floor, which may be none: less takes hardly a picture and its rows."""
 MOST_LAG_S: Final = 2.0
 """A loop that stood still for longer let somebody's deadline pass."""
 
@@ -93,7 +95,7 @@ class Readiness:
 
     def _disk(self) -> str | None:
         try:
-            self._blobs.check_room()
+            self._blobs.check_room(LEAST_ROOM_BYTES)
         except StoreError as exc:
             return exc.detail
         return None

@@ -319,3 +319,15 @@ def test_a_bad_parameter_is_named(server: Served, slot: int, image: bytes, query
     refused = server.call("PUT", f"/snippets/{slot}?{query}", data=image)
     assert refused.status_code == 422
     assert query.partition("=")[0] in refused.json()["detail"]
+
+
+def test_two_idempotency_keys_are_refused(server: Served, slot: int) -> None:
+    body, port = photo(), server.port
+    head = (
+        f"PUT /snippets/{slot} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+        f"Authorization: Bearer {server.token}\r\nContent-Length: {len(body)}\r\n"
+        "Idempotency-Key: one\r\nIdempotency-Key: two\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as sock:
+        sock.sendall(head.encode() + body)
+        assert sock.recv(4096).startswith(b"HTTP/1.1 422 ")

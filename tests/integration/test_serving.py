@@ -143,6 +143,16 @@ class TestRefusedData:
         with pytest.raises(DataFolderUnusable), Served(Path("/proc/data")):  # root cannot either
             pass
 
+    @pytest.mark.parametrize("name", ["server-id", "admin-token"])
+    @pytest.mark.parametrize("kind", ["no text", "a folder"])
+    def test_a_file_of_it_that_cannot_be_read(self, tmp_path: Path, name: str, kind: str) -> None:
+        if kind == "no text":
+            (tmp_path / name).write_bytes(b"\xff\xfe")
+        else:
+            (tmp_path / name).mkdir()
+        with pytest.raises(DataFolderUnusable, match=f"{name}: .*move it away"), Served(tmp_path):
+            pass
+
     def test_a_model_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "model.onnx").write_bytes(b"no model")
         with pytest.raises(ModelError), Served(tmp_path / "data", model=tmp_path / "model.onnx"):

@@ -278,3 +278,25 @@ class TestCameraProgram:
         with CameraProcess(tmp_path / "yard", pinned.url, pinned.token, *arguments) as camera:
             assert camera.process.wait(WAIT_S) == 69
             assert "has changed" in camera.errors.splitlines()[-1]
+
+
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff\xfe", None])
+def test_a_pin_that_cannot_be_used_is_one_line(secure: Served, content: bytes | None) -> None:
+    file = pin_file(secure.url)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    found = run("token", "list", "--server", secure.url, OBJECTCLASSIFICATION_TOKEN="oc_some")
+    assert (found.returncode, found.stdout) == (78, "")
+    (line,) = found.stderr.splitlines()
+    assert f"{file} is not the certificate of an authority: delete it" in line
+
+
+@pytest.mark.parametrize("words", [(b"snap", b"\xff"), (b"login", b"http://\xff")])
+def test_arguments_that_are_no_utf_8_are_one_line(words: tuple[bytes, ...]) -> None:
+    found = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=WAIT_S)
+    assert (found.returncode, found.stdout) == (2, "")
+    (line,) = found.stderr.splitlines()
+    assert "not UTF-8" in line

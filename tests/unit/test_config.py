@@ -283,6 +283,14 @@ def test_a_connection_never_shows_its_token() -> None:
     assert "t0ken" not in repr(Connection("http://one", "t0ken"))
 
 
+def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "secret"
+    file.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError):
+        write_secret(file, "s")
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_a_secret_is_never_readable_by_others(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "secret"
     before = os.umask(0)

@@ -73,6 +73,8 @@ async def store(request: Request, identity: Identity, wanted: Wanted) -> Respons
     """Makes the picture in a request durable, with its rows, and says so."""
     parts = parts_of(request)
     note(request, snap=wanted.snap)
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise RequestError("a picture has one Idempotency-Key")
     await slots_of(request).check(wanted.number, identity)
     received_at, began = time.time(), time.monotonic()
     receiver: Receiver = request.app.state.receiver

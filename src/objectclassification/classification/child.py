@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
 
 import msgspec
@@ -56,6 +57,7 @@ def main() -> int:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
     _end_with_parent()
+    warnings.simplefilter("ignore")  # decoders warn on standard error, where the server logs JSON
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
     jobs, answers = sys.stdin.buffer, _take_stdout()

@@ -85,6 +85,10 @@ def main() -> None:
         if (missing := extras.missing(exc)) is None:
             raise
         _fail(missing)
+    except UnicodeError:
+        # Arguments and settings are bytes to the system, and may be none of UTF-8's.
+        print("error: an argument or a setting is not UTF-8: write it in UTF-8", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 + SIGINT, as shells count
 

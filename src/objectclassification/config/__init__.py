@@ -27,6 +27,7 @@ from pydantic_settings import (
 from objectclassification.config.keeping import CameraKeep
 from objectclassification.config.local import forget_dead, note_of, running_servers
 from objectclassification.config.proxies import parse_networks
+from objectclassification.config.secret_file import write_secret as write_secret
 from objectclassification.config.service import SYSTEM_STATE, sudo_caller_home
 from objectclassification.config.tls import CertificateFiles, OwnAuthority, read_choice
 from objectclassification.config.wording import ENV_PREFIX, check_environment, what_is_wrong
@@ -335,18 +336,6 @@ def remember_local(url: str, token_file: Path | None, ca: Path | None = None) ->
 def forget_local() -> None:
     """Takes this process's note of :func:`remember_local` back."""
     note_of(_state_folder(), os.getpid()).unlink(missing_ok=True)
-
-
-def write_secret(file: Path, text: str) -> None:
-    """Writes a file that only its owner can read; it is never readable by others in between."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(descriptor)
-    temporary.replace(file)
 
 
 def _credentials_file() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import platformdirs
 
 from objectclassification.config import APP, write_secret
 from objectclassification.config.service import sudo_caller_home
+from objectclassification.errors import ConfigurationError
 
 
 def pin_file(url: str) -> Path:
@@ -29,18 +31,43 @@ def pin_file(url: str) -> Path:
 
 
 def read_pin(url: str) -> str | None:
-    """Returns the authority of a server that was met before, in PEM."""
+    """Returns the authority of a server that was met before, in PEM.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or holds no certificate.
+    """
+    file = pin_file(url)
     try:
-        return pin_file(url).read_text()
+        pem = file.read_text()
     except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigurationError(_unusable(file)) from exc
+    try:
+        ssl.PEM_cert_to_DER_cert(pem)
+    except ValueError as exc:
+        raise ConfigurationError(_unusable(file)) from exc
+    return pem
 
 
 def write_pin(url: str, pem: str) -> Path:
-    """Stores the authority of a server; returns the file."""
+    """Stores the authority of a server; returns the file.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
     file = pin_file(url)
-    write_secret(file, pem)
+    try:
+        write_secret(file, pem)
+    except OSError as exc:
+        raise ConfigurationError(
+            f"the authority of {url} cannot be kept in {file}: {exc.strerror}; give it with --ca"
+        ) from exc
     return file
+
+
+def _unusable(file: Path) -> str:
+    return f"{file} is not the certificate of an authority: delete it, and log in again"
 
 
 @contextmanager
