@@ -196,6 +196,8 @@ def test_what_was_begun_before_the_disk_was_full_ends_after_it(disk: Disk, tmp_p
             (child,) = psutil.Process(server.process.pid).children()
             child.suspend()  # so that its picture is under way until the disk is full
             order = camera.answer()
+            # Before that its job would not be leased, and there would be no result to wait.
+            until(lambda: leased(server) == 1)
             disk.fill()
             child.resume()
             path = f"/api/snaps/{order.id}"
@@ -209,6 +211,16 @@ def test_what_was_begun_before_the_disk_was_full_ends_after_it(disk: Disk, tmp_p
             assert ended["answered"] + ended["failed"] + ended["missing"] == 1
             assert ended["shots"][0]["picture"]["id"] == picture["id"]
             assert ended["shots"][0]["predictions"] == picture_labels(server, picture)
+
+
+def leased(server: ServeProcess) -> int:
+    """How many jobs are with a child."""
+    (line,) = [
+        line
+        for line in server.call("GET", "/metrics").text.splitlines()
+        if line.startswith('objectclassification_jobs{state="leased"}')
+    ]
+    return round(float(line.split()[1]))
 
 
 def picture_labels(server: ServeProcess, picture: dict[str, Any]) -> list[dict[str, Any]]:
