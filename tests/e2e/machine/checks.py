@@ -238,7 +238,7 @@ def a_hang_is_found_by_the_watchdog() -> None:
 def bad_settings_are_not_tried_again() -> None:
     """They are said in one line, and mending them is enough."""
     for unit, name, line, reason in (
-        (SERVER, "socket.env", "OBJECTCLASSIFICATION_TOP=0\n", "error: top:"),
+        (SERVER, "socket.env", "OBJECTCLASSIFICATION_TOP=0\n", "error: OBJECTCLASSIFICATION_TOP:"),
         (SERVER, "socket.env", "OBJECTCLASSIFICATION_MODEL=/nothing.onnx\n", "/nothing.onnx"),
     ):
         file = SETTINGS / name
