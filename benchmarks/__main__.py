@@ -15,6 +15,7 @@ from benchmarks import (
     restart,
     similar,
     whole_path,
+    work,
 )
 from benchmarks.page import replace_section
 from benchmarks.table import Row, format_table
@@ -33,7 +34,7 @@ def main() -> None:
     busy.append(machine.busy_percent())
     rows += whole_rows + puts.measure()
     busy.append(machine.busy_percent())
-    rows += latency.measure() + restart.measure() + similar.measure()
+    rows += work.measure() + latency.measure() + restart.measure() + similar.measure()
     busy.append(machine.busy_percent())
     minutes = (time.monotonic() - started) / 60
     page = "\n".join(

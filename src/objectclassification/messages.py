@@ -33,7 +33,7 @@ MAX_HUB_MESSAGE_BYTES = 1_048_576
 MAX_CAMERAS = 64
 """The most cameras one connection serves; with names of 64 characters they fit one message."""
 DEFAULT_DEADLINE_S = 10.0
-MAX_DEADLINE_S = 86_400.0
+MIN_DEADLINE_S, MAX_DEADLINE_S = 0.001, 86_400.0
 DEFAULT_UNTIL: Until = "classified"
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
@@ -49,7 +49,7 @@ Role = Literal["camera", "controller", "listener"]
 Topic = Literal["snaps", "shots", "cameras", "pictures"]
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 """Seconds since the epoch, UTC, up to the year 9999."""
-DeadlineS = Annotated[float, Meta(gt=0, le=MAX_DEADLINE_S)]
+DeadlineS = Annotated[float, Meta(ge=MIN_DEADLINE_S, le=MAX_DEADLINE_S)]
 Stage = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}\Z")]
 Durations = Annotated[dict[Stage, Annotated[float, Meta(ge=0)]], Meta(max_length=16)]
 

@@ -181,6 +181,7 @@ def test_whatever_is_no_object_is_a_plain_message(text: str) -> None:
         (b'{"type":"snap","to":[]}', "to"),
         (b'{"type":"snap","to":["a/b"]}', "to"),
         (b'{"type":"snap","to":["*"],"deadline_s":0}', "deadline_s"),
+        (b'{"type":"snap","to":["*"],"deadline_s":1e-320}', "deadline_s"),
         (b'{"type":"snap","to":["*"],"deadline_s":NaN}', "JSON"),
         (b'{"type":"snap","to":["*"],"deadline_s":1e999}', ""),
         (b'{"type":"snap","to":["*"],"until":"delivered"}', "until"),

@@ -29,8 +29,8 @@ def instance_id(spool: Path, first_camera: str) -> str:
     """
     file = spool / f"{first_camera}.instance"
     try:
-        kept = file.read_text().strip() if file.exists() else ""
-        if not _ID.match(kept):  # none yet, or a power cut emptied it
+        kept = file.read_bytes().decode(errors="replace").strip() if file.exists() else ""
+        if not _ID.match(kept):  # none yet, or a power cut emptied or tore it
             kept = str(uuid7())
             write_secret(file, kept + "\n")
     except OSError as exc:
