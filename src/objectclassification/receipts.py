@@ -1,7 +1,7 @@
 """What a snap came to: the shapes that receipts, events and the HTTP API share.
 
 Plain data at the bottom of the house, beside :mod:`objectclassification.messages`: every room may
-read it, and it reads none.
+read it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import msgspec
+
+from objectclassification.change import Change
 
 State = Literal["requested", "delivered", "captured", "uploaded", "classified", "failed"]
 Until = Literal["captured", "uploaded", "classified"]
@@ -284,29 +286,6 @@ class Model(msgspec.Struct, frozen=True):
 
     id: str
     sha256: str
-
-
-class PastPicture(msgspec.Struct, frozen=True):
-    """A picture from before, and how like it is: the cosine of two embeddings, -1 to 1."""
-
-    picture: str
-    similarity: float
-
-
-class Change(msgspec.Struct, frozen=True):
-    """A picture beside the recent past of its camera.
-
-    Attributes:
-        novelty: how far it is from what is nearest, as 1 - similarity: 0 is nothing new.
-        threshold: what the past itself stays under.
-        changed: whether the novelty is over it.
-        nearest: past pictures, the most similar first.
-    """
-
-    novelty: float
-    threshold: float
-    changed: bool
-    nearest: tuple[PastPicture, ...] = ()
 
 
 class Picture(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from objectclassification.bus import (
     PictureClassified,
     PictureUploaded,
 )
+from objectclassification.change import Change
 from objectclassification.classification.outcome import Outcome
 from objectclassification.classification.pool import ChildNotStarted
 from objectclassification.classification.questions import Questions, no_questions
@@ -38,7 +39,7 @@ from objectclassification.errors import (
 from objectclassification.heads import Crop
 from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
-from objectclassification.receipts import Change, Found, Model
+from objectclassification.receipts import Found, Model
 from objectclassification.store import changes, jobs, models
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from objectclassification.receipts import Change, PastPicture
+from objectclassification.change import Change, PastPicture
 
 LEAST_PAST: Final = 8
 """Pictures; with fewer nothing is said."""

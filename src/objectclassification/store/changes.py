@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, bindparam, select
 
-from objectclassification.receipts import Change, PastPicture
+from objectclassification.change import Change, PastPicture
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import changes, embeddings, pictures
 

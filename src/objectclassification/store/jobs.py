@@ -11,9 +11,10 @@ import msgspec
 from sqlalchemy import Connection, Text, bindparam, cast, exists, func, select
 
 from objectclassification import detection
+from objectclassification.change import Change
 from objectclassification.detection import Detect
 from objectclassification.heads import Crop
-from objectclassification.receipts import Change, Found, Model, Prediction, Shot, ShotError, State
+from objectclassification.receipts import Found, Model, Prediction, Shot, ShotError, State
 from objectclassification.store import changes, heads, models, rules, snaps
 from objectclassification.store import embeddings as seen
 from objectclassification.store.prepared import Prepared
