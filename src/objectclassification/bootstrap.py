@@ -159,6 +159,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 snaps=runner,
                 teacher=teacher,
                 judge=judge,
+                look=pool.classify,
                 inspect=runner.inspect,
                 online=partial(_online, runner),
                 counts=counts,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec.structs import replace
+
 from objectclassification.receipts import Found
 from objectclassification.rules import Rule, judge, worst
 from objectclassification.store import rules as stored
@@ -34,7 +36,7 @@ class Judge:
     def judged(self, camera: str | None, found: Found) -> Found:
         """What was found on a picture, with what the rules say of it."""
         judgements = judge(self._rules, camera, found.predictions, found.answers)
-        return Found(found.predictions, found.answers, worst(judgements), judgements)
+        return replace(found, verdict=worst(judgements), judgements=judgements)
 
     async def add(self, rule: Rule) -> bool:
         """Judges the next pictures by one more rule.

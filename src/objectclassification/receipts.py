@@ -125,12 +125,14 @@ class Found(msgspec.Struct, frozen=True):
         answers: of the heads that looked at it.
         verdict: the worst of the judgements; None without any.
         judgements: of the rules that concern it.
+        change: what is new on it; None while its camera has too little past.
     """
 
     predictions: tuple[Prediction, ...] = ()
     answers: tuple[Answer, ...] = ()
     verdict: Verdict | None = None
     judgements: tuple[Judgement, ...] = ()
+    change: Change | None = None
 
 
 NOTHING_FOUND = Found()
@@ -182,6 +184,8 @@ class Shot(msgspec.Struct, frozen=True):
         answers: of the heads that look at this camera's pictures, from ``classified`` on.
         verdict: the worst of the judgements; None without any.
         judgements: of the rules for this camera, from ``classified`` on.
+        change: what is new on it, from ``classified`` on; None while its camera has too little
+            past.
     """
 
     camera: str
@@ -196,11 +200,12 @@ class Shot(msgspec.Struct, frozen=True):
     answers: tuple[Answer, ...] = ()
     verdict: Verdict | None = None
     judgements: tuple[Judgement, ...] = ()
+    change: Change | None = None
 
     @property
     def found(self) -> Found:
         """What was found on its picture."""
-        return Found(self.predictions, self.answers, self.verdict, self.judgements)
+        return Found(self.predictions, self.answers, self.verdict, self.judgements, self.change)
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -336,7 +341,7 @@ class Picture(msgspec.Struct, frozen=True):
     @property
     def found(self) -> Found:
         """What was found on it."""
-        return Found(self.predictions, self.answers, self.verdict, self.judgements)
+        return Found(self.predictions, self.answers, self.verdict, self.judgements, self.change)
 
     def ref(self) -> PictureRef:
         """What a shot says of it: the full rendition, or whichever there is."""

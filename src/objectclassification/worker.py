@@ -257,7 +257,9 @@ class Worker:
         self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float
     ) -> None:
         thumbnail = await self._keep_thumbnail(outcome)
-        found = self._judge(job.camera, Found(outcome.predictions, asked.answers(outcome)))
+        change = await self._compare(job, outcome, asked)
+        seen = Found(outcome.predictions, asked.answers(outcome), change=change)
+        found = self._judge(job.camera, seen)
         result = jobs.Result(
             found=found,
             model=Model(outcome.model_id, outcome.model_sha256),
@@ -267,7 +269,6 @@ class Worker:
             thumbnail=thumbnail,
             at=time.time(),
             crops=tuple(zip(asked.crops, outcome.crops, strict=True)),
-            change=await self._compare(job, outcome),
         )
         done = await self._write(lambda c: jobs.finish(c, job, self._name, result))
         if thumbnail is not None and not done.with_thumbnail:
@@ -289,17 +290,19 @@ class Worker:
         )
         self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
 
-    async def _compare(self, job: jobs.Job, outcome: Outcome) -> Change | None:
+    async def _compare(self, job: jobs.Job, outcome: Outcome, asked: Questions) -> Change | None:
         """What is new on a picture; on a reading thread, as writers have one only."""
 
+        crops = dict(zip(asked.crops, outcome.crops, strict=True))
+
         def compare(connection: Connection) -> Change | None:
-            past = changes.past(connection, job.picture_id, outcome.embedded_by)
-            if not past:
+            past = changes.past(connection, job.picture_id, outcome.embedded_by, tuple(crops))
+            if not past.whole:
                 return None
             # Imported with the first past: numpy is not for a server that has none.
-            from objectclassification.classification.novelty import judge
+            from objectclassification.classification.novelty import compared
 
-            return judge(outcome.embedding, past)
+            return compared(outcome.embedding, past.whole, crops, past.crops)
 
         try:
             return await self._database.read(compare)

@@ -102,6 +102,7 @@ TABLE = (
     Call("GET /api/pictures/{picture_id}/image", READERS, path=picture("/image")),
     Call("GET /api/pictures/{picture_id}/thumbnail", READERS, path=picture("/thumbnail")),
     Call("GET /api/pictures/{picture_id}/similar", READERS, path=picture("/similar")),
+    Call("POST /api/similar", READERS, body={"data": photo("like this")}),
     Call(
         "PATCH /api/pictures/{picture_id}",
         SNAPPERS,

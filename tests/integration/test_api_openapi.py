@@ -40,7 +40,7 @@ def references(value: Any) -> list[str]:
 def test_it_says_what_it_is(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == __version__
-    assert len(operations(document)) == 39
+    assert len(operations(document)) == 40
     assert {method for method, _, _ in operations(document)} == METHODS
 
 
@@ -102,6 +102,8 @@ def test_real_answers_fit(document: Any, server: Served) -> None:
     schema_of(document, "patch", "/api/cameras/{name}", "200").validate(camera.json())
     token = server.call("POST", "/api/tokens", json={"role": "viewer"})
     schema_of(document, "post", "/api/tokens", "201").validate(token.json())
+    sent = server.call("POST", "/api/similar", data=photo("openapi"))
+    schema_of(document, "post", "/api/similar", "200").validate(sent.json())
     for path, real in {
         "/snippets": "/snippets",
         "/snippets/{number}": "/snippets/1",

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, select
 
-from objectclassification.api.similar import MOST_SEARCHES, Similar
-from objectclassification.errors import Busy
+from objectclassification.api.similar import MOST_SEARCHES, Searches, Similar
+from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.pool import ChildNotStarted
+from objectclassification.errors import Busy, ChildDied, Undecodable
 from objectclassification.store import retention, tables
 from tests.photographs import CHELSEA, COFFEE, ROCKET
 from tests.serving import WAIT_S, Served, photo
@@ -166,6 +169,55 @@ def test_a_few_searches_wait_and_more_are_refused(past: Served, rockets: list[st
     assert similar(past, rockets[0])["similar"]  # and then there is room again
 
 
+class TestAPictureThatIsSent:
+    def test_it_is_compared_and_not_stored(self, past: Served, rockets: list[str]) -> None:
+        rows, files = past.rows(), past.files()
+        path = "/api/similar"
+        found = past.call("POST", path, data=photo("from a phone"), params={"limit": 4})
+        assert found.status_code == 200, found.text
+        assert found.json()["compared"] == 8
+        assert ids(found.json()) == rockets
+        assert found.json()["similar"][0]["similarity"] == 1
+        form = past.call("POST", path, files={"file": photo()}, params={"camera": "door"})
+        assert (form.json()["compared"], ids(form.json())[:2]) == (4, rockets[2:])
+        assert (past.rows(), past.files()) == (rows, files)
+
+    def test_what_is_no_picture_is_refused_as_by_a_put(self, past: Served) -> None:
+        files = past.files()
+        cat = CHELSEA.read_bytes()
+        for content, status, code in (
+            (b"hello", 415, "not_an_image"),
+            (b"", 422, "undecodable"),
+            (cat[:9000], 422, "undecodable"),
+            (cat[:9000] + bytes(9000) + cat[18_000:], 422, "undecodable"),  # only a child sees it
+            (bytes(33 * 2**20), 413, "too_large"),
+        ):
+            refused = past.call("POST", "/api/similar", data=content)
+            assert (refused.status_code, refused.json()["code"]) == (status, code)
+        wrong = past.call("POST", "/api/similar", data=photo(), params={"limit": 0})
+        assert wrong.status_code == 422
+        assert past.files() == files
+
+    def test_a_child_that_dies_over_it_costs_nothing_else(
+        self, past: Served, rockets: list[str]
+    ) -> None:
+        """It is not tried twice; a child that cannot be started is not the picture's fault."""
+
+        async def asked(exc: ChildDied) -> object:
+            async def look(path: Path) -> Outcome:
+                raise exc
+
+            searches = Searches(past.parts.database, look)
+            sent = nullcontext(Path("it is not read"))
+            (found,) = await asyncio.gather(
+                searches.search_like(sent, None, 1), return_exceptions=True
+            )
+            return found
+
+        assert isinstance(past.run(asked(ChildDied("it died", pid=1))), Undecodable)
+        assert isinstance(past.run(asked(ChildNotStarted("no memory"))), Busy)
+
+
 def command(server: Served, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "objectclassification", "similar", *arguments],
@@ -190,7 +242,11 @@ def test_the_command(
     assert "compared with 4 pictures" in shown.stdout
     as_json = command(past, rockets[0], "--json")
     assert json.loads(as_json.stdout) == similar(past, rockets[0])
-    for wrong in ("none", "../tokens", "a?b#c"):
+    by_file = command(past, str(ROCKET), "--json", "--limit", "4")
+    assert ids(json.loads(by_file.stdout)) == rockets
+    text = tmp_path / "text.jpg"
+    text.write_text("hello")
+    for wrong in ("none", "../tokens", "a?b#c", str(text), str(tmp_path), "x" * 5000, "gone.jpg"):
         refused = command(past, wrong)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr.startswith("error: ")

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from objectclassification.classification.novelty import LEAST_PAST, LEAST_THRESHOLD, judge
+from objectclassification.classification.novelty import (
+    LEAST_PAST,
+    LEAST_THRESHOLD,
+    compared,
+    judge,
+)
 
 SCENE = np.array([4.0, 3.0, 2.0, 1.0])
 PERSON = np.array([0.0, 0.0, 0.0, 5.0])
@@ -45,6 +50,20 @@ def test_the_same_again_is_no_change_and_something_new_is() -> None:
     cosine = (SCENE + PERSON) @ SCENE / np.linalg.norm(SCENE + PERSON) / np.linalg.norm(SCENE)
     assert abs(new.novelty - (1 - cosine)) < 0.01
     assert len(new.nearest) == 3
+
+
+def test_rectangles_have_a_past_of_their_own() -> None:
+    left, right, new = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.1, 0.1, 0.2, 0.2)
+    past = seen(*noisy(SCENE, 12))
+    crops = {right: look(SCENE + PERSON), left: look(SCENE), new: look(SCENE)}
+    found = compared(look(SCENE), past, crops, {right: past, left: past, new: seen(SCENE)})
+    assert found
+    assert not found.changed
+    assert [(one.crop, one.changed) for one in found.crops] == [(left, False), (right, True)]
+    alone = judge(look(SCENE + PERSON), past)
+    assert alone
+    assert (found.crops[1].novelty, found.crops[1].nearest) == (alone.novelty, alone.nearest)
+    assert compared(look(SCENE), seen(SCENE), crops, {right: past}) is None
 
 
 def test_what_was_there_three_times_is_not_new_any_more() -> None:

@@ -65,7 +65,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.models = asyncio.Lock()
     app.state.slots = Slots(parts.database)
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
-    app.state.searches = similar.Searches(parts.database)
+    app.state.searches = similar.Searches(parts.database, parts.look)
     problems.install(app)
     looking = (snippets, snaps, pictures, similar, cameras)
     knowing = (heads, models, rules)

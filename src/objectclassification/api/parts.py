@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from objectclassification.api.counts import HttpCounts
 from objectclassification.auth import Identity, Tokens
 from objectclassification.bus import Bus
+from objectclassification.classification.outcome import Outcome
 from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
@@ -81,6 +83,7 @@ class Parts:
         snaps: the hub.
         teacher: the heads.
         judge: the rules.
+        look: has a child process look at the picture in a file.
         inspect: asks a connected camera how it is.
         online: names of the cameras that are connected now.
         counts: of requests.
@@ -97,6 +100,7 @@ class Parts:
     snaps: Snaps
     teacher: Teacher
     judge: Judge
+    look: Callable[[Path], Awaitable[Outcome]]
     inspect: Callable[[str], Awaitable[CameraReport]]
     online: Callable[[], frozenset[str]]
     counts: HttpCounts

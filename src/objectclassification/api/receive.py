@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastapi import Request
+from uuid_utils import uuid7
 
 from objectclassification.api.access import body_of
 from objectclassification.api.counts import HttpCounts
@@ -86,6 +88,30 @@ class Receiver:
             StoreError: the disk failed.
             TooLarge, TimedOut, NotAnImage, Undecodable, TooManyPixels: what was sent.
         """
+        incoming, image = await self._arrive(request, key, token_id, keep=True)
+        return Received(key, incoming.sha256, incoming.size, image)
+
+    @asynccontextmanager
+    async def lent(self, request: Request, token_id: str) -> AsyncIterator[Path]:
+        """Streams the request's image to a file that is gone afterwards.
+
+        Args:
+            request: its body is the image.
+            token_id: whose it is; it holds a place while it arrives.
+
+        Raises:
+            As :meth:`receive`.
+        """
+        incoming, _ = await self._arrive(request, str(uuid7()), token_id, keep=False)
+        try:
+            yield incoming.path
+        finally:
+            incoming.discard()
+
+    async def _arrive(
+        self, request: Request, key: str, token_id: str, *, keep: bool
+    ) -> tuple[Incoming, ImageInfo]:
+        """Brings the body to the disk and checks it; whoever does not keep it discards it."""
         declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if declared not in (*_TYPES, *_UNSAID, "multipart/form-data"):
             raise NotAnImage(f"{declared} is not an image type we take: {', '.join(_TYPES)}")
@@ -95,13 +121,15 @@ class Receiver:
         async with self._share(token_id), self._place():
             self._blobs.check_room(int(length) if length.isdecimal() else 0)
             try:
-                return await self._take(request, key, declared)
+                return await self._take(request, key, declared, keep=keep)
             except OSError as exc:
                 if exc.errno in NO_SPACE:
                     raise DiskFull from exc
                 raise StoreError(f"the picture cannot be written: {exc.strerror}") from exc
 
-    async def _take(self, request: Request, key: str, declared: str) -> Received:
+    async def _take(
+        self, request: Request, key: str, declared: str, *, keep: bool
+    ) -> tuple[Incoming, ImageInfo]:
         incoming = self._blobs.create(key)
         try:
             if declared == "multipart/form-data":
@@ -111,10 +139,13 @@ class Receiver:
                 declared = form.media_type
             else:
                 rest = await self._write(incoming, self._chunks(request))
-            image = await asyncio.to_thread(self._keep, incoming, key, declared, rest)
-        finally:
+            image = await asyncio.to_thread(
+                self._finish, incoming, key if keep else None, declared, rest
+            )
+        except BaseException:  # a client that went away is one, too
             incoming.discard()
-        return Received(key, incoming.sha256, incoming.size, image)
+            raise
+        return incoming, image
 
     @asynccontextmanager
     async def _share(self, token_id: str) -> AsyncIterator[None]:
@@ -162,7 +193,10 @@ class Receiver:
         if size > limit:
             raise TooLarge(f"a picture has at most {limit // 2**20} MiB", limit=limit, unit="bytes")
 
-    def _keep(self, incoming: Incoming, key: str, declared: str, rest: bytearray) -> ImageInfo:
+    def _finish(
+        self, incoming: Incoming, key: str | None, declared: str, rest: bytearray
+    ) -> ImageInfo:
+        """Writes the rest and checks the whole; with a key it becomes a blob, in the same hop."""
         incoming.write(rest)
         if incoming.size == 0:
             raise Undecodable("the body is empty: send the image's bytes")
@@ -171,7 +205,8 @@ class Receiver:
         if declared not in (*_UNSAID, image.media_type):
             raise NotAnImage(f"declared as {declared}, but the bytes are {image.media_type}")
         check_whole(incoming.path, image.media_type)
-        self._blobs.keep(incoming, key)
+        if key is not None:
+            self._blobs.keep(incoming, key)
         return image
 
 

@@ -37,6 +37,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/api/pictures"): (PicturePage, {"200": "A page"}),
     ("get", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture"}),
     ("get", "/api/pictures/{picture_id}/similar"): (Similar, {"200": "What was found"}),
+    ("post", "/api/similar"): (Similar, {"200": "What was found"}),
     ("patch", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture with its labels"}),
     ("get", "/api/heads"): (list[HeadShown], {"200": "The heads"}),
     ("get", "/api/heads/{name}"): (HeadShown, {"200": "The head"}),
@@ -95,6 +96,7 @@ _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
+_IMAGE_SENT = (("put", "/snippets/{number}"), ("post", "/api/similar"))
 _TEACHING = (
     ("patch", "/api/pictures/{picture_id}"),
     ("post", "/api/heads/{name}/versions"),
@@ -104,6 +106,7 @@ _AS_THINGS_ARE = (
     ("post", "/api/rules"),
     _REPORT,
     _SIMILAR,
+    ("post", "/api/similar"),
     *_TEACHING,
     ("put", _MODEL),
     ("delete", _MODEL),
@@ -156,15 +159,10 @@ def _complete(document: dict[str, Any]) -> None:
     holder["schemas"].pop("ValidationError", None)
     onnx_file = {"application/octet-stream": {"schema": _IMAGE["schema"]}}
     document["paths"][_MODEL]["put"]["requestBody"] = {"required": True, "content": onnx_file}
-    document["paths"]["/snippets/{number}"]["put"]["requestBody"] = {
-        "required": True,
-        "content": dict.fromkeys(_IMAGE_TYPES, _IMAGE)
-        | {
-            "multipart/form-data": {
-                "schema": {"type": "object", "properties": {"file": _IMAGE["schema"]}}
-            }
-        },
-    }
+    form = {"schema": {"type": "object", "properties": {"file": _IMAGE["schema"]}}}
+    images = dict.fromkeys(_IMAGE_TYPES, _IMAGE) | {"multipart/form-data": form}
+    for method, path in _IMAGE_SENT:
+        document["paths"][path][method]["requestBody"] = {"required": True, "content": images}
 
 
 def _good_answers(method: str, path: str, by_type: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +179,7 @@ def _good_answers(method: str, path: str, by_type: dict[str, Any]) -> dict[str, 
 
 def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
     """The statuses of the problems that a call may answer."""
-    takes_body = method in ("put", "patch") or (method == "post" and (method, path) in _BODIES)
+    takes_body = method in ("put", "patch") or (method, path) in (*_BODIES, *_IMAGE_SENT)
     which = {
         "401": path not in _OPEN,
         "403": path not in _OPEN,
@@ -189,7 +187,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
         "408": takes_body,
         "409": (method, path) in (_SNAP, *_AS_THINGS_ARE),
         "413": takes_body,
-        "415": method == "put" and path != _MODEL,
+        "415": (method, path) in _IMAGE_SENT,
         "422": takes_body or has_parameters,
         "504": (method, path) == _REPORT,
         "507": method != "get",

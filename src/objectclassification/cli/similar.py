@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
@@ -19,7 +20,11 @@ def register(app: typer.Typer) -> None:
 
 def similar(
     picture: Annotated[
-        str, typer.Argument(metavar="PICTURE", help="The id of a picture, as receipts have it.")
+        str,
+        typer.Argument(
+            metavar="PICTURE|FILE",
+            help="The id of a picture, as receipts have it, or an image on this machine.",
+        ),
     ],
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=100, help="How many pictures to show.")
@@ -34,19 +39,38 @@ def similar(
 ) -> None:
     """Find the pictures that look most like one.
 
-    All pictures on the server are compared, by what the model saw on them.
+    All pictures on the server are compared, by what the model saw on them. A file is sent to the
+    server, which looks at it and does not keep it.
     """
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
 
     query = {"limit": limit} | ({} if camera is None else {"camera": camera})
+    content = _read(picture)
     with Http(find_connection(server, token_file, ca)) as http:
-        path = f"/api/pictures/{quote(picture, safe='')}/similar?{urlencode(query)}"
-        found = http.json("GET", path)
+        if content is None:
+            path = f"/api/pictures/{quote(picture, safe='')}/similar?{urlencode(query)}"
+            found = http.json("GET", path)
+        else:
+            found = http.send("POST", f"/api/similar?{urlencode(query)}", content)
     if json:
         print(jsonlib.dumps(found))
     else:
         _show(found)
+
+
+def _read(picture: str) -> bytes | None:
+    """The bytes of a file; None if it is no file's name, and so a picture's id."""
+    from objectclassification.errors import NotFound
+
+    try:
+        return Path(picture).read_bytes()
+    except FileNotFoundError as exc:
+        if "." in picture or "/" in picture:  # no id has these
+            raise NotFound(f"there is no file {picture}") from exc
+        return None
+    except (OSError, ValueError) as exc:
+        raise NotFound(f"cannot read the file {picture}: {exc}") from exc
 
 
 def _show(found: dict[str, Any]) -> None:

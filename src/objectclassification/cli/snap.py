@@ -13,6 +13,7 @@ from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
 from objectclassification.cli.tables import Rows, new_console
 
 if TYPE_CHECKING:
+    from objectclassification.change import Change, CropChange
     from objectclassification.client.controller import Snapped
     from objectclassification.config import Connection
     from objectclassification.messages import SnapRequest
@@ -197,8 +198,9 @@ def _found(shot: Shot, ask: str | None) -> str:
         if not answers and shot.state == "classified":
             labels = [f"{ask}: no answer: it was switched off meanwhile"]
     judged = [f"{said.verdict}: {said.rule}, {said.why}" for said in shot.judgements]
+    news = _news(shot.change) if shot.change is not None else []
     warnings = [f"warning: {text}" for text in shot.warnings]
-    return "\n".join([*judged, *answers, *labels[:3], *boxes, *warnings])
+    return "\n".join([*judged, *answers, *labels[:3], *boxes, *news, *warnings])
 
 
 def _said(answer: Answer) -> str:
@@ -207,6 +209,19 @@ def _said(answer: Answer) -> str:
     scores = ", ".join(f"{name} {100 * score:.0f} %" for name, score in answer.scores.items())
     said = answer.class_ or "abstains"
     return f"{answer.head}: {said} (margin {answer.margin:.2f}; {scores})"
+
+
+def _news(change: Change) -> list[str]:
+    """What is new on the picture and in rectangles of it, a line each; nothing if nothing is."""
+    named: list[tuple[str, Change | CropChange]] = [("changed", change)]
+    for one in change.crops:
+        named.append((f"changed in {','.join(f'{edge:g}' for edge in one.crop)}", one))
+    return [
+        f"{what}: novelty {one.novelty:.2f}, usual is up to {one.threshold:.2f}"
+        + "".join(f"; most like {near.picture}" for near in one.nearest[:1])
+        for what, one in named
+        if one.changed
+    ]
 
 
 def _box(found: Prediction) -> str:

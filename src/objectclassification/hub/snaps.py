@@ -87,6 +87,7 @@ class LiveShot(msgspec.Struct, gc=False):
                 answers=self.found.answers,
                 verdict=self.found.verdict,
                 judgements=self.found.judgements,
+                change=self.found.change,
             )
         return self.view
 

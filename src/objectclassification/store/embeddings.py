@@ -146,6 +146,12 @@ def crop_text(crop: Crop) -> str:
     return ",".join(f"{edge:.4f}" for edge in crop)
 
 
+def crop_of(text: str) -> Crop:
+    """The rectangle of such a key."""
+    left, top, right, bottom = map(float, text.split(","))
+    return left, top, right, bottom
+
+
 def _table(view: View) -> tuple[Table, ColumnElement[bool]]:
     table = embeddings if view.crop is None else crop_embeddings
     return table, and_(table.c.picture_id == pictures.c.id, *_which(table, view))

@@ -11,7 +11,6 @@ import msgspec
 from sqlalchemy import Connection, Text, bindparam, cast, exists, func, select
 
 from objectclassification import detection
-from objectclassification.change import Change
 from objectclassification.detection import Detect
 from objectclassification.heads import Crop
 from objectclassification.receipts import Found, Model, Prediction, Shot, ShotError, State
@@ -164,7 +163,6 @@ class Result:
         at: when, seconds since the epoch.
         crops: rectangles that some heads look at, with their embeddings.
         detector: which model made the boxes; None if there are none.
-        change: what is new on it, if there is a past to say so.
     """
 
     found: Found
@@ -175,7 +173,6 @@ class Result:
     at: float
     crops: Sequence[tuple[Crop, bytes]] = ()
     detector: Model | None = None
-    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +250,8 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
         rules.judged(connection, job.picture_id, job.camera, found, at=result.at)
     for crop, vector in result.crops if result.embedding else ():
         seen.add(connection, job.picture_id, result.embedded_by, crop, vector)
-    if result.change is not None:
-        changes.add(connection, job.picture_id, changes.WHOLE, result.change)
+    if result.found.change is not None:
+        changes.add(connection, job.picture_id, result.found.change)
     with_thumbnail = result.thumbnail is not None and _add_thumbnail(
         connection, job, result.thumbnail
     )

@@ -24,7 +24,6 @@ from objectclassification.store import heads
 from objectclassification.store import labels as labels_of
 from objectclassification.store.tables import (
     answers,
-    changes,
     jobs,
     pictures,
     predictions,
@@ -141,8 +140,7 @@ def history(
     if wanted.until is not None:
         query = query.where(pictures.c.captured_at < wanted.until)
     if wanted.changed is not None:
-        new = (changes.c.picture_id == pictures.c.id) & (changes.c.crop == changes_of.WHOLE)
-        query = query.where(exists().where(new, changes.c.changed == wanted.changed))
+        query = query.where(changes_of.matching(wanted.changed))
     if before is not None:
         query = query.where(pictures.c.id < before)
     rows = connection.execute(query.order_by(pictures.c.id.desc()).limit(limit)).all()

@@ -62,13 +62,35 @@ def search(
         Conflict: it has no embedding, or not yet.
     """
     model, vector = _embedding(connection, picture_id)
+    return nearest(connection, model, vector, camera=camera, limit=limit, apart_from=picture_id)
+
+
+def nearest(
+    connection: Connection,
+    model: str,
+    vector: bytes,
+    *,
+    camera: str | None,
+    limit: int,
+    apart_from: str | None = None,
+) -> Neighbours:
+    """Compares an embedding with those of all pictures that the same model looked at.
+
+    Args:
+        connection: to read with.
+        model: SHA-256 of the model.
+        vector: the embedding: float16, little endian.
+        camera: only with pictures of this camera, or None for all.
+        limit: the most to find.
+        apart_from: not with this picture.
+    """
     one = widen([vector])[0]
     statement = _OF_ALL if camera is None else _OF_CAMERA
     rows = statement.run(connection, {"model": model, "camera": camera})
     compared, best = 0, list[tuple[float, str]]()
     while some := rows.fetchmany(AT_ONCE):
         # A row of another length is damage; it must not end the search.
-        usable = [row for row in some if row[0] != picture_id and len(row[1]) == len(vector)]
+        usable = [row for row in some if row[0] != apart_from and len(row[1]) == len(vector)]
         if not usable:
             continue
         compared += len(usable)

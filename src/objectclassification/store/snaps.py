@@ -244,6 +244,7 @@ def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, S
             answers=picture.answers if picture else (),
             verdict=picture.verdict if picture else None,
             judgements=picture.judgements if picture else (),
+            change=picture.change if picture else None,
             error=ShotError(row.error_code, row.error_detail or "") if row.error_code else None,
         )
     return by_snap
