@@ -52,6 +52,7 @@ from objectclassification.store.retention import Policy
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
 from objectclassification.teaching import Teacher
+from objectclassification.teaching.refitting import Refitter, refitting
 from objectclassification.worker import Worker
 
 log = structlog.get_logger(__name__)
@@ -127,6 +128,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         )
         bus.subscribe(worker.wake)
         working = await stack.enter_async_context(_in_background(worker))
+        refitter = Refitter(database, blobs, pool, teacher, bus)
+        await stack.enter_async_context(refitting(refitter))
         runner = await _hub(settings, database, tokens, server, stack)
         bus.subscribe(partial(_tell, runner))
 

@@ -179,11 +179,12 @@ class Version(msgspec.Struct, frozen=True):
         crop: the rectangle it looks at; None is the whole picture.
         abstain: the margin below which it gives no answer.
         model_sha256: whose embeddings it reads.
-        stale: whether the server has another model now: it abstains until it is taught again.
+        stale: whether the server has another model now: it abstains until it is fitted anew.
         active: whether it answers.
         created_at: RFC 3339, UTC.
         by: the id of the token that taught it.
         evidence: how good it is.
+        refitted_from: the version that was fitted anew for another model; None if it was taught.
     """
 
     head: str
@@ -198,6 +199,7 @@ class Version(msgspec.Struct, frozen=True):
     created_at: str
     by: str
     evidence: Evidence
+    refitted_from: int | None = None
 
 
 class HeadShown(msgspec.Struct, frozen=True):
@@ -209,6 +211,7 @@ class HeadShown(msgspec.Struct, frozen=True):
         active: the number of the version that answers, if one does.
         versions: how many there are.
         stale: whether the active version was taught on another model.
+        stale_because: what keeps it so, in one line; None if it is not, or nothing was tried yet.
     """
 
     name: str
@@ -216,6 +219,7 @@ class HeadShown(msgspec.Struct, frozen=True):
     active: int | None
     versions: int
     stale: bool
+    stale_because: str | None = None
 
 
 class Suggestion(msgspec.Struct, frozen=True):

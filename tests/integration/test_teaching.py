@@ -146,26 +146,22 @@ def test_an_answer_outlives_the_server(tmp_path: Path) -> None:
         assert classes_of(again, later) == {"valve": "closed"}
 
 
-def test_after_a_new_model_it_abstains_until_it_is_taught_again(tmp_path: Path) -> None:
+def test_after_a_new_model_an_old_version_cannot_be_switched_on(tmp_path: Path) -> None:
+    """That it is fitted anew is in test_refitting.py; here is what a person may do."""
     with Served(tmp_path / "data") as plant:
         plant.new_token("camera", "door")
         label_both(plant, 3)
         teach(plant)
-        activate(plant, 1)
     other = onnx.load(str(SHIPPED_MODEL))
     other.doc_string = "the same network, trained longer"
     onnx.save(other, str(tmp_path / "other.onnx"))
     with Served(tmp_path / "data", model=tmp_path / "other.onnx") as later:
-        (head,) = ok(later.call("GET", "/api/heads"))
-        assert (head["active"], head["stale"]) == (1, True)
-        (picture,) = put(later, *views(COFFEE, 1, 5))
-        (answer,) = ok(later.call("GET", f"/api/pictures/{picture}"))["answers"]
-        assert (answer["class"], answer["abstains"], answer["scores"]) == (None, "stale", {})
         refused = later.call("POST", "/api/heads/valve/activate", json={"version": 1})
         assert ok(refused, 409)["code"] == "conflict"
-        # It is fitted anew from the stored pictures, which children look at again.
+        # One that never was on is not fitted anew by itself; children look at its pictures now.
         again = teach(later)
         assert (again["number"], again["stale"], again["evidence"]["pictures"]) == (2, False, 6)
+        assert again["refitted_from"] is None
         activate(later, 2)
         (picture,) = put(later, *views(COFFEE, 1, 6))
         assert classes_of(later, picture) == {"valve": "open"}

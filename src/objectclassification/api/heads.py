@@ -35,15 +35,13 @@ class Activation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @router.get("", summary="The heads")
 async def every(parts: Used, identity: Reader) -> Response:
     """Lists what was taught or labelled for, with the versions that answer."""
-    model = parts.teacher.model_sha256
-    return answer(await parts.database.read(lambda c: heads.every(c, model)))
+    return answer(await parts.teacher.every())
 
 
 @router.get("/{name}", summary="One head")
 async def one(name: str, parts: Used, identity: Reader) -> Response:
     """Shows how many pictures are labelled for it, and which version answers."""
-    model = parts.teacher.model_sha256
-    for found in await parts.database.read(lambda c: heads.every(c, model)):
+    for found in await parts.teacher.every():
         if found.name == name:
             return answer(found)
     raise NotFound(f"no head {name!r} was taught or labelled for")

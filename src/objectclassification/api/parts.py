@@ -47,6 +47,9 @@ class Teacher(Protocol):
     def model_sha256(self) -> str:
         """Of the model that pictures are looked at with now."""
 
+    async def every(self) -> list[HeadShown]:
+        """All heads, by name."""
+
     async def teach(self, name: str, wanted: Teaching, *, token_id: str) -> Version:
         """Fits a new version; BadMessage, Conflict, Busy."""
 

@@ -36,7 +36,9 @@ def _title(version: Any) -> str:
     camera = f", camera {version['camera']}" if version["camera"] else ""
     crop = version["crop"]
     where = f", crop {','.join(f'{edge:g}' for edge in crop)}" if crop else ""
-    return f"{version['head']}, version {version['number']}{camera}{where}"
+    from_ = version["refitted_from"]
+    anew = f", fitted anew from version {from_} for another model" if from_ else ""
+    return f"{version['head']}, version {version['number']}{camera}{where}{anew}"
 
 
 def _summary(version: Any) -> str:

@@ -36,7 +36,8 @@ def list_(
     for row in found:
         labels = ", ".join(f"{name} {number}" for name, number in row["labels"].items())
         on = "no" if row["active"] is None else f"version {row['active']}"
-        on += ": STALE, teach it again" if row["stale"] else ""
+        if row["stale"]:
+            on += f": STALE, {row['stale_because'] or 'taught on another model'}"
         rows.append((row["name"], labels, row["versions"], on))
     new_console().print(Rows(("head", "labels", "versions", "answers"), rows))
 

@@ -27,10 +27,11 @@ class Taught:
     """A version with what was learnt.
 
     Attributes:
-        head, number, classes, camera, crop, abstain, model_sha256: as of
+        head, number, classes, camera, crop, abstain, model_sha256, refitted_from: as of
             :class:`~objectclassification.heads.Version`.
         weights: float32, little endian, ``[d + 1, k]``.
         sharpness: of the softmax.
+        abstain_chosen: whether a person chose the margin.
     """
 
     head: str
@@ -42,6 +43,8 @@ class Taught:
     model_sha256: str
     weights: bytes
     sharpness: float
+    abstain_chosen: bool = False
+    refitted_from: int | None = None
 
 
 def add_version(
@@ -64,6 +67,8 @@ def add_version(
             camera=taught.camera,
             crop=None if taught.crop is None else list(taught.crop),
             abstain=taught.abstain,
+            abstain_chosen=taught.abstain_chosen,
+            refitted_from=taught.refitted_from,
             model_sha256=taught.model_sha256,
             weights=taught.weights,
             sharpness=taught.sharpness,
@@ -150,6 +155,32 @@ def activate(connection: Connection, head: str, number: int, *, at: float, token
             id=str(uuid7()), head=head, number=number, activated_at=at, token_id=token_id
         )
     )
+
+
+def refitted(connection: Connection, head: str, number: int, model_sha256: str) -> int | None:
+    """The version that a version was fitted anew as, for a model; None if there is none."""
+    known = head_versions.c
+    query = select(func.max(known.number)).where(
+        known.head == head, known.refitted_from == number, known.model_sha256 == model_sha256
+    )
+    found: int | None = connection.execute(query).scalar_one_or_none()
+    return found
+
+
+def replace_stale(connection: Connection, new: Version, *, at: float) -> bool:
+    """Has a version that was fitted anew answer in place of the one that it was made from.
+
+    Returns:
+        False, and nothing is changed, if another one answers by now, or this one was switched on
+        before: whoever switched it off again meant it.
+    """
+    done = head_activations.c
+    query = select(done.id).where(done.head == new.head, done.number == new.number).limit(1)
+    was_on = connection.execute(query).first() is not None
+    if was_on or _active_number(connection, new.head) != new.refitted_from:
+        return False
+    activate(connection, new.head, new.number, at=at, token_id=new.by)
+    return True
 
 
 def roll_back(connection: Connection, head: str, *, at: float) -> None:
@@ -319,6 +350,8 @@ def _taught(row: Row[Any]) -> Taught:
         model_sha256=row.model_sha256,
         weights=row.weights,
         sharpness=row.sharpness,
+        abstain_chosen=bool(row.abstain_chosen),
+        refitted_from=row.refitted_from,
     )
 
 
@@ -336,6 +369,7 @@ def _version(row: Row[Any], active_number: int | None, model_sha256: str) -> Ver
         created_at=rfc3339(row.created_at),
         by=row.token_id,
         evidence=msgspec.convert(row.evidence, Evidence),
+        refitted_from=row.refitted_from,
     )
 
 

@@ -317,6 +317,14 @@ def recover(connection: Connection, worker: str) -> int:
     ).rowcount
 
 
+def somebody_waits(connection: Connection) -> bool:
+    """Whether a picture that answers a snap is not done yet."""
+    query = select(jobs.c.id).where(
+        jobs.c.state.in_(("queued", "leased")), jobs.c.priority == FOR_A_SNAP
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def waiting(connection: Connection) -> int:
     """How many jobs are not done yet."""
     query = select(func.count()).where(jobs.c.state.in_(("queued", "leased")))

@@ -238,6 +238,10 @@ head_versions = Table(
     Column("camera", String(64)),
     Column("crop", JSON(none_as_null=True)),
     Column("abstain", Float, nullable=False),
+    # Whether a person chose it, and not the fit.
+    Column("abstain_chosen", Boolean),
+    # The version that this one replaces for another model; None if a person taught it.
+    Column("refitted_from", Integer),
     Column("model_sha256", String(64), nullable=False),
     # float32, little endian: a row for each dimension of the embedding, then the intercepts.
     Column("weights", LargeBinary, nullable=False),

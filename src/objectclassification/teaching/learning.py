@@ -59,6 +59,7 @@ def learn(lesson: Lesson) -> tuple[Taught, Evidence]:
         model_sha256=lesson.view.model_sha256,
         weights=fitted.head.weights.astype("<f4").tobytes(),
         sharpness=fitted.head.sharpness,
+        abstain_chosen=lesson.abstain is not None,
     )
     return taught, evidence
 

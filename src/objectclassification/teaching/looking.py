@@ -12,7 +12,8 @@ import structlog
 from sqlalchemy import Connection
 
 from objectclassification.classification.outcome import Outcome
-from objectclassification.errors import ChildDied, ImageError, NotFound
+from objectclassification.classification.pool import ChildNotStarted
+from objectclassification.errors import Busy, ChildDied, ImageError, NotFound
 from objectclassification.heads import Crop
 from objectclassification.store import embeddings, pictures
 from objectclassification.store.blobs import Blobs
@@ -66,12 +67,16 @@ class Looker:
 
         Returns:
             How many were not looked at for want of time. One that cannot be read is.
+
+        Raises:
+            Busy: no child could be started, or the model is another one by now.
+            StoreError: the database failed.
         """
         end = time.monotonic() + within_s
         size = max(1, min(self._pool.size, BATCH))
         done = 0
         while done < len(ids) and time.monotonic() < end:
-            some: list[tuple[str, bytes]] = []
+            some: list[tuple[str, Outcome]] = []
             while done < len(ids) and len(some) < BATCH and time.monotonic() < end:
                 part = ids[done : done + size]
                 found = await asyncio.gather(*(self._look_at(one, view) for one in part))
@@ -80,17 +85,24 @@ class Looker:
             await self._database.write(lambda c, some=some: _store(c, view, some))  # type: ignore[misc]
         return len(ids) - done
 
-    async def _look_at(self, picture_id: str, view: View) -> bytes | None:
+    async def _look_at(self, picture_id: str, view: View) -> Outcome | None:
         crops = () if view.crop is None else (view.crop,)
         try:
             blob = await self._database.read(lambda c: pictures.blob(c, picture_id, "full"))
             found = await self._pool.classify(self._blobs.path(blob.key), crops=crops)
+        except ChildNotStarted as exc:
+            raise Busy(exc.detail) from exc
         except (ImageError, NotFound, ChildDied) as exc:
             log.warning("a picture cannot be learnt from", picture=picture_id, why=exc.detail)
             return None
-        return found.crops[0] if crops else found.embedding
+        if found.embedded_by != view.model_sha256:
+            raise Busy("the server's model was exchanged just now: ask again")
+        return found if found.embedding else None
 
 
-def _store(connection: Connection, view: View, seen: Sequence[tuple[str, bytes]]) -> None:
-    for picture_id, vector in seen:
-        embeddings.add(connection, picture_id, view.model_sha256, view.crop, vector)
+def _store(connection: Connection, view: View, seen: Sequence[tuple[str, Outcome]]) -> None:
+    for picture_id, found in seen:
+        # The whole comes with every crop, and is what pictures are compared by.
+        embeddings.add(connection, picture_id, view.model_sha256, None, found.embedding)
+        if view.crop is not None:
+            embeddings.add(connection, picture_id, view.model_sha256, view.crop, found.crops[0])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 
 import structlog
+from msgspec import structs
 from sqlalchemy import Connection
 
 from objectclassification.classification.questions import Question, Questions
@@ -26,6 +28,7 @@ from objectclassification.heads import (
 from objectclassification.store import embeddings, heads
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.embeddings import Seen, View
+from objectclassification.store.heads import Taught
 from objectclassification.store.writer import Database
 from objectclassification.teaching.lesson import Lesson
 from objectclassification.teaching.looking import Looker, Pool
@@ -49,6 +52,9 @@ class Teacher:
         database: pictures, labels, versions.
         blobs: image files.
         pool: who looks at pictures.
+
+    Attributes:
+        stale_because: what keeps heads stale, by name, as far as it is known.
     """
 
     def __init__(self, database: Database, blobs: Blobs, pool: Pool) -> None:
@@ -57,6 +63,7 @@ class Teacher:
         self._looker = Looker(database, blobs, pool)
         self._questions: tuple[Question, ...] = ()
         self._teaching = asyncio.Lock()
+        self.stale_because: dict[str, str] = {}
 
     @property
     def model_sha256(self) -> str:
@@ -70,7 +77,8 @@ class Teacher:
         for one in self._questions:
             if one.model_sha256 != self.model_sha256:
                 log.warning(
-                    "a head was taught on another model and abstains: teach it again", head=one.name
+                    "a head was taught on another model and abstains until it is fitted anew",
+                    head=one.name,
                 )
 
     def questions(self, camera: str | None) -> Questions:
@@ -90,13 +98,55 @@ class Teacher:
             raise Busy("another head is being taught: ask again in a moment")
         async with self._teaching:
             lesson = await self._prepare(name, wanted)
-            taught, evidence = await asyncio.to_thread((await _learning()).learn, lesson)
-            now = time.time()
-            number = await self._database.write(
-                lambda c: heads.add_version(c, taught, evidence, at=now, token_id=token_id)
-            )
-        log.info("a head was taught", head=name, version=number, accuracy=evidence.accuracy)
-        return await self._version(name, number)
+            found = await self._fit(lesson, token_id)
+        log.info(
+            "a head was taught", head=name, version=found.number, accuracy=found.evidence.accuracy
+        )
+        return found
+
+    async def refit(self, old: Taught, *, token_id: str) -> Version:
+        """Fits what a version was to learn anew, on what the server's own model sees now.
+
+        It looks at labelled pictures that this model has not seen, as :meth:`teach` does, and at no
+        others: nobody waits for it.
+
+        Args:
+            old: the version.
+            token_id: who taught it.
+
+        Raises:
+            Conflict: too few pictures are labelled by now, or there are too many versions.
+            Busy: too many pictures were still to be looked at.
+            StoreError: the database failed.
+        """
+        wanted = Teaching(
+            classes=old.classes,
+            camera=old.camera,
+            crop=old.crop,
+            abstain=old.abstain if old.abstain_chosen else None,
+        )
+        async with self._teaching:
+            lesson = await self._prepare(old.head, wanted, looks_back=False)
+            return await self._fit(lesson, token_id, refitted_from=old.number)
+
+    async def replace_stale(self, new: Version) -> bool:
+        """Has a version that was fitted anew answer; see :func:`.store.heads.replace_stale`."""
+        now = time.time()
+        is_on = await self._database.write(lambda c: heads.replace_stale(c, new, at=now))
+        if is_on:
+            await self.load()
+        return is_on
+
+    async def _fit(
+        self, lesson: Lesson, token_id: str, *, refitted_from: int | None = None
+    ) -> Version:
+        taught, evidence = await asyncio.to_thread((await _learning()).learn, lesson)
+        new = replace(taught, refitted_from=refitted_from)
+        now = time.time()
+        number = await self._database.write(
+            lambda c: heads.add_version(c, new, evidence, at=now, token_id=token_id)
+        )
+        return await self.version(lesson.name, number)
 
     async def activate(self, name: str, number: int, *, token_id: str) -> Version:
         """Has a version answer from now on.
@@ -105,7 +155,7 @@ class Teacher:
             NotFound: there is none.
             Conflict: it was taught on another model.
         """
-        found = await self._version(name, number)
+        found = await self.version(name, number)
         if found.stale:
             raise Conflict(
                 f"version {number} of {name!r} was taught on another model than this server has "
@@ -117,7 +167,7 @@ class Teacher:
         )
         await self.load()
         log.info("a head was switched on", head=name, version=number)
-        return await self._version(name, number)
+        return await self.version(name, number)
 
     async def roll_back(self, name: str) -> HeadShown:
         """Has the version answer that did before; before the first, none does.
@@ -129,8 +179,27 @@ class Teacher:
         await self._database.write(lambda c: heads.roll_back(c, name, at=now))
         await self.load()
         log.info("a head was rolled back", head=name)
-        every = await self._database.read(lambda c: heads.every(c, self.model_sha256))
-        return next(one for one in every if one.name == name)
+        return next(one for one in await self.every() if one.name == name)
+
+    async def every(self) -> list[HeadShown]:
+        """All heads that were taught or labelled for, by name."""
+        found = await self._database.read(lambda c: heads.every(c, self.model_sha256))
+        return [
+            structs.replace(one, stale_because=self.stale_because.get(one.name))
+            if one.stale
+            else one
+            for one in found
+        ]
+
+    async def version(self, name: str, number: int) -> Version:
+        """One version.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return await self._database.read(
+            lambda c: heads.version(c, name, number, self.model_sha256)
+        )
 
     async def suggest(self, name: str, camera: str | None, limit: int) -> list[Suggestion]:
         """Which unlabelled pictures to label next."""
@@ -141,12 +210,7 @@ class Teacher:
             (await _learning()).suggestions, free, labelled, newest, limit
         )
 
-    async def _version(self, name: str, number: int) -> Version:
-        return await self._database.read(
-            lambda c: heads.version(c, name, number, self.model_sha256)
-        )
-
-    async def _prepare(self, name: str, wanted: Teaching) -> Lesson:
+    async def _prepare(self, name: str, wanted: Teaching, *, looks_back: bool = True) -> Lesson:
         """Gathers everything that a fit reads, embeddings that are missing included."""
         classes = tuple(dict.fromkeys(clean_class(text) for text in wanted.classes))
         view = View(self.model_sha256, wanted.camera, clean_crop(wanted.crop))
@@ -160,7 +224,7 @@ class Teacher:
             labelled = await self._labelled(view, name, classes)
         seen = [one for one in labelled if one.vector is not None]
         names = _check_enough(name, view.camera, classes, seen)
-        if view.crop is not None:
+        if view.crop is not None and looks_back:
             limit = MOST_PAST_LOOKED_AT
             ids = await self._database.read(lambda c: embeddings.unseen(c, view, limit=limit))
             await self._looker.look(ids, view, within_s=LOOK_BACK_S)
@@ -184,7 +248,7 @@ class Teacher:
 
     def _unlabelled(
         self, connection: Connection, name: str, camera: str | None
-    ) -> tuple[list[Seen], list[Seen], heads.Taught | None]:
+    ) -> tuple[list[Seen], list[Seen], Taught | None]:
         taught = heads.taught(connection, name)
         model = self.model_sha256
         if taught is not None and taught.model_sha256 != model:
