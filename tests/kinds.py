@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms
 
 from tests.photographs import COFFEE
+from tests.profiles import ADOBE_RGB, BLUE_FIRST, DISPLAY_P3, LINEAR_GREY, Profile
 
 LABEL = "espresso"
 
@@ -84,6 +85,18 @@ def _tagged() -> bytes:
     return encoded(photograph(), "JPEG", icc_profile=profile)
 
 
+def _in(profile: Profile, kind: str = "JPEG") -> Callable[[], bytes]:
+    """The espresso in the numbers of another kind of camera, which says so."""
+    return lambda: encoded(profile.picture(photograph()), kind, icc_profile=profile.icc)
+
+
+def _grey_in_linear_light() -> bytes:
+    """Twice as dark as it is, for whoever passes over its profile."""
+    grey = np.asarray(photograph().convert("L")) / 255.0
+    numbers = Image.fromarray((grey**2.2 * 255).round().astype(np.uint8))
+    return encoded(numbers, "PNG", icc_profile=LINEAR_GREY.icc)
+
+
 def _truncated() -> bytes:
     whole = encoded(photograph(), "JPEG")
     return whole[: len(whole) // 2]
@@ -104,5 +117,11 @@ KINDS: dict[str, Kind] = {
     "truncated": Kind(_truncated, "", "undecodable", 422),
     "exif-rotated": Kind(_rotated),
     "icc-tagged": Kind(_tagged),
+    "adobe rgb jpeg": Kind(_in(ADOBE_RGB)),
+    "display p3 jpeg": Kind(_in(DISPLAY_P3)),
+    "display p3 png": Kind(_in(DISPLAY_P3, "PNG")),
+    "blue first webp": Kind(_in(BLUE_FIRST, "WEBP")),
+    "grey png in linear light": Kind(_grey_in_linear_light),
+    "broken icc profile": Kind(lambda: encoded(photograph(), "JPEG", icc_profile=b"icc" * 99)),
     "text": Kind(lambda: b"hello", "", "not_an_image", 415),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -22,7 +23,7 @@ from objectclassification.store.backup import back_up
 from objectclassification.store.restore import restore
 from tests.integration.test_adoption import COLORS, network, saved
 from tests.photographs import COFFEE
-from tests.serving import Served, photo
+from tests.serving import WAIT_S, Served, photo
 
 SHIPPED = "efficientnet-lite0-int8"
 
@@ -135,6 +136,19 @@ class TestWhatIsRefused:
     )
     def test_no_model(self, plant: Served, content: bytes, why: str) -> None:
         self.check(plant, "none", content, 422, why)
+
+    def test_one_of_two_gigabytes(self, plant: Served) -> None:
+        """By what it says of itself: not a byte of it is taken."""
+        before = plant.files()
+        link = http.client.HTTPConnection("127.0.0.1", plant.port, timeout=WAIT_S)
+        link.putrequest("PUT", "/api/models/large")
+        link.putheader("Authorization", f"Bearer {plant.token}")
+        link.putheader("Content-Length", str(2**31))
+        link.endheaders()
+        refused = link.getresponse()
+        assert (refused.status, b"at most 512 MiB" in refused.read()) == (413, True)
+        link.close()
+        assert plant.files() == before
 
     def test_one_without_a_card(self, plant: Served, tmp_path: Path) -> None:
         content = network().SerializeToString()

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageCms
 
 from objectclassification.classification import header, images
 from objectclassification.errors import ImageError, NotAnImage, TooManyPixels, Undecodable
 from tests.photographs import COFFEE
+from tests.profiles import ADOBE_RGB, BLUE_FIRST, DISPLAY_P3, LINEAR_GREY, SRGB, Profile, inks
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 
@@ -196,6 +197,91 @@ def test_every_kind_of_pixel_becomes_rgb(content: bytes, expected: tuple[int, in
     assert image.mode == "RGB"
     pixel = np.asarray(image)[150, 150].astype(int)
     assert np.abs(pixel - expected).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "profile", [ADOBE_RGB, DISPLAY_P3, BLUE_FIRST], ids=["adobe rgb", "display p3", "blue first"]
+)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_colours_are_those_that_the_profile_says(profile: Profile, kind: str) -> None:
+    """What a person sees; without the profile, the numbers alone are other colours."""
+    upright = photograph((320, 240))
+    how: dict[str, object] = {
+        "JPEG": {"quality": 95, "subsampling": 0},
+        "WEBP": {"lossless": True},
+    }.get(kind, {})
+    content = encoded(profile.picture(upright), kind, icc_profile=profile.icc, **how)
+    told = difference(images.decode(content, min_short=240)[0], upright)
+    assert told < (3 if kind == "JPEG" else 1)  # what 8 bits, and a JPEG, lose
+    with Image.open(io.BytesIO(images.thumbnail(content))) as small:
+        assert difference(small.convert("RGB"), upright) < 6
+        assert "icc_profile" not in small.info
+    untold = encoded(profile.picture(upright), kind, **how)
+    assert difference(images.decode(untold, min_short=240)[0], upright) > max(3 * told, 4)
+
+
+def difference(one: Image.Image, other: Image.Image) -> float:
+    """The mean over pixels and channels, of 255."""
+    both = (np.asarray(image).astype(float) for image in (one, other))
+    return float(np.abs(np.subtract(*both)).mean())
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1", "P", "RGBA"])
+def test_profiles_of_every_kind_of_pixel(mode: str) -> None:
+    """Grey has a profile of its own; a palette and transparency have that of their colours."""
+    grey = mode in ("L", "LA", "1")
+    profile = LINEAR_GREY if grey else BLUE_FIRST
+    pixel = Image.new("RGB", (300, 300), (56, 56, 56) if grey else (0, 0, 204))
+    if mode == "1":
+        pixel = Image.new("RGB", (300, 300), "white")
+    image, _ = images.decode(
+        encoded(pixel.convert(mode), "PNG", icc_profile=profile.icc), min_short=256
+    )
+    expected = {"1": (255, 255, 255)}.get(mode, (129, 129, 129) if grey else (204, 0, 0))
+    assert np.abs(np.asarray(image)[150, 150].astype(int) - expected).max() <= 2
+
+
+def test_inks_are_what_their_profile_says() -> None:
+    """A cyan that prints red; without the profile it is cyan."""
+    printed = Image.new("CMYK", (300, 300), (255, 0, 0, 0))
+    told, untold = (
+        images.decode(encoded(printed, "JPEG", **how), min_short=256)[0]
+        for how in ({"icc_profile": inks((54, 80, 69))}, {})
+    )
+    red, cyan = (np.asarray(image)[150, 150].astype(int) for image in (told, untold))
+    assert np.abs(red - (255, 0, 0)).max() <= 8
+    assert np.abs(cyan - (0, 255, 255)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [b"", b"x", bytes(200), ADOBE_RGB.icc[:150], LINEAR_GREY.icc, BLUE_FIRST.icc[:-40] + bytes(40)],
+    ids=["empty", "short", "zeros", "cut", "of another kind", "damaged"],
+)
+def test_a_profile_that_is_none_for_it_does_no_harm(profile: bytes) -> None:
+    """It is passed over, as browsers do, or means what it can: the picture is there in any case."""
+    upright = photograph((320, 240)).convert("RGB")
+    image, _ = images.decode(encoded(upright, "PNG", icc_profile=profile), min_short=240)
+    assert (image.mode, image.size) == ("RGB", (320, 240))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), min_size=1, max_size=8))
+def test_any_damage_to_a_profile_leaves_a_picture(damage: list[tuple[int, int]]) -> None:
+    profile = bytearray(ADOBE_RGB.icc)
+    for position, value in damage:
+        profile[position % len(profile)] = value
+    content = encoded(Image.new("RGB", (48, 32), "teal"), "PNG", icc_profile=bytes(profile))
+    image, _ = images.decode(content, min_short=32)
+    assert (image.mode, image.size) == ("RGB", (48, 32))
+
+
+def test_what_is_srgb_is_left_as_it_is() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    upright = photograph((320, 240))
+    for icc in (profile, Profile(SRGB).icc):
+        image, _ = images.decode(encoded(upright, "PNG", icc_profile=icc), min_short=240)
+        assert difference(image, upright) == 0
 
 
 def test_a_large_jpeg_is_decoded_reduced_but_never_below_what_is_asked() -> None:

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -30,7 +31,7 @@ from objectclassification.errors import MissingExtra, Undecodable
 from objectclassification.heads import Crop
 
 try:
-    from PIL import ExifTags, Image, ImageFile
+    from PIL import ExifTags, Image, ImageCms, ImageFile
     from PIL.JpegImagePlugin import JpegImageFile
     from PIL.PngImagePlugin import PngImageFile
     from PIL.WebPImagePlugin import WebPImageFile
@@ -56,6 +57,16 @@ _BROKEN: Final = (
     struct.error,
     zlib.error,
 )
+
+_MODES: Final = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""What a profile may be for -> the mode that it is applied in."""
+_FITTING: Final = {
+    "RGB": ("RGB", "P"),
+    "GRAY": ("L", "1", "RGB"),  # RGB of grey with transparency, by now on white
+    "CMYK": ("CMYK",),
+}
+_SAME_COLOUR: Final = 2
+"""Levels of 255; what is closer to sRGB than this is left alone, which most tagged pictures are."""
 
 # EXIF orientation -> what makes the picture upright (EXIF 2.32, table 6).
 _UPRIGHT: Final = {
@@ -124,8 +135,14 @@ def opened_as_rgb(picture: Picture, *, min_short: int) -> Image.Image:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Make any Pillow image upright RGB, with transparency composited on white."""
+    """Make any Pillow image upright sRGB, with transparency composited on white.
+
+    Models learnt from sRGB. A picture that says, by an ICC profile, that its numbers mean other
+    colours (Adobe RGB, Display P3, CMYK inks) is converted; one that says nothing is taken as it
+    is, as browsers do.
+    """
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.new("RGB", rgba.size, "white")
@@ -133,10 +150,54 @@ def to_rgb(image: Image.Image) -> Image.Image:
     elif image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion clips at 255 and turns the picture white.
         grey = np.asarray(image).astype(np.uint32) >> 8
-        image = Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-    elif image.mode != "RGB":
+        image = Image.fromarray(grey.astype(np.uint8))
+    if isinstance(profile, bytes) and profile:
+        image = _in_srgb(image, profile)
+    if image.mode != "RGB":
         image = image.convert("RGB")
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """The image in sRGB; as it is if the profile is broken, or for another kind of image."""
+    space = _colour_space(profile)
+    if space is None or image.mode not in _FITTING[space]:
+        return image
+    mode = _MODES[space]
+    transform = _to_srgb(profile, mode)
+    if transform is None:
+        return image
+    converted = image if image.mode == mode else image.convert(mode)
+    found: Image.Image | None = ImageCms.applyTransform(converted, transform)
+    assert found is not None  # noqa: S101 - it is in place only
+    return found
+
+
+def _colour_space(profile: bytes) -> str | None:
+    """What a profile says it is for (ICC.1:2001-04, table 9), if we know it."""
+    space = profile[16:20].decode("latin-1").strip()
+    return space if space in _MODES else None
+
+
+@lru_cache(maxsize=4)
+def _to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What makes sRGB of a profile's colours; None if it is broken, or nearly sRGB itself.
+
+    Kept for the next pictures: a camera's all have the same one, and making it takes 8 ms.
+    """
+    try:
+        theirs = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        srgb = ImageCms.createProfile("sRGB")
+        transform = ImageCms.buildTransform(theirs, srgb, mode, "RGB")
+    except (ImageCms.PyCMSError, *_BROKEN):
+        return None
+    if mode == "RGB":
+        steps = np.arange(0, 256, 51, dtype=np.uint8)
+        colours = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
+        shown = ImageCms.applyTransform(Image.fromarray(colours), transform)
+        if np.abs(np.asarray(shown).astype(int) - colours).max() <= _SAME_COLOUR:
+            return None
+    return transform
 
 
 def short_side_for(short_side: int, crops: Sequence[Crop]) -> int:

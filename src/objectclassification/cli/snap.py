@@ -205,7 +205,7 @@ def _found(shot: Shot, ask: str | None) -> str:
 
 def _said(answer: Answer) -> str:
     if answer.abstains == "stale":
-        return f"{answer.head}: abstains: taught on another model, teach it again"
+        return f"{answer.head}: abstains: taught on another model, `heads list` says more"
     scores = ", ".join(f"{name} {100 * score:.0f} %" for name, score in answer.scores.items())
     said = answer.class_ or "abstains"
     return f"{answer.head}: {said} (margin {answer.margin:.2f}; {scores})"

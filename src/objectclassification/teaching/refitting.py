@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from objectclassification.bus import Bus, ClassificationFailed, Message, PictureClassified
-from objectclassification.errors import Busy, Conflict, NotFound, StoreError
+from objectclassification.errors import Conflict, ObjectClassificationError, StoreError
 from objectclassification.heads import MOST_PICTURES, Evidence
 from objectclassification.store import embeddings, heads, jobs
 from objectclassification.store.blobs import Blobs
@@ -72,7 +72,9 @@ class Refitter:
             before = because.get(old.head)
             try:
                 reason = await self._refit(old, model)
-            except (Busy, Conflict, NotFound) as exc:
+            except StoreError:
+                raise
+            except ObjectClassificationError as exc:
                 reason = f"it cannot be fitted anew: {exc.detail}"
             if reason is None:
                 because.pop(old.head, None)
