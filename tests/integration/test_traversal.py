@@ -92,7 +92,9 @@ PATHS = (
     "/api/snaps?cursor={}&context=a={}",
     "/api/cameras/{}/report",
     "/api/tokens/{}",
-    "/style.css/{}",
+    "/static/{}/{}",
+    "/static/0/{}",
+    "/settings/{}",
     "/docs/{}",
     "/static-offline-docs/{}",
 )

@@ -15,6 +15,7 @@ from objectclassification.api import (
     models,
     pictures,
     rules,
+    sessions,
     similar,
     snaps,
     snippets,
@@ -29,7 +30,7 @@ ROUTES = [
     (method, route.path)
     for room in (
         *(snippets, snaps, pictures, similar, cameras),
-        *(heads, models, rules, tokens, health),
+        *(heads, models, rules, tokens, sessions, health),
     )
     for route in room.router.routes
     for method in route.methods

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from objectclassification.api.parts import Parts
-from objectclassification.auth import Identity, Right
+from objectclassification.auth import Identity, Right, session_cookie
 from objectclassification.errors import BadMessage, Forbidden, TimedOut, TooLarge, Unauthorized
 from objectclassification.hub.address import is_own_name
 from objectclassification.hub.pace import Refusals
@@ -68,6 +68,40 @@ def token_of(request: Request) -> str | None:
     return None
 
 
+def session_of(request: Request) -> str | None:
+    """What the cookie of a browser's session holds."""
+    secure = request.url.scheme == "https"
+    host = request.headers.get("host", "")
+    return session_cookie(request.headers.getlist("cookie"), host, secure=secure)
+
+
+def is_same_origin(request: Request) -> bool:
+    """Whether a request with a cookie is from a page of this server: browsers say so."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin", "")
+    return origin.partition("://")[2] == request.headers.get("host")
+
+
+def authenticate(request: Request) -> Identity:
+    """Who is calling: whose token, or else whose session it is.
+
+    Raises:
+        Unauthorized: nobody we know.
+        Forbidden: a page of another origin would change something with a cookie (CSRF).
+    """
+    tokens = parts_of(request).tokens
+    token = token_of(request)
+    cookie = session_of(request) if token is None and not tokens.open else None
+    if cookie is None:
+        return tokens.authenticate(token)
+    identity = tokens.authenticate_session(cookie)
+    if request.method not in ("GET", "HEAD") and not is_same_origin(request):
+        raise Forbidden("a page of another origin may not call this server")
+    return identity
+
+
 # The dependencies below are coroutines because FastAPI runs plain functions in a thread each: two
 # hops that a PUT would wait for.
 
@@ -82,7 +116,8 @@ async def identity_of(request: Request) -> Identity:
 
     Raises:
         Unauthorized: nobody we know.
-        Forbidden: without tokens, a Host that is not this machine's own name (DNS rebinding).
+        Forbidden: without tokens, a Host that is not this machine's own name (DNS rebinding); with
+            a session, a change from a page of another origin.
     """
     parts = parts_of(request)
     if parts.tokens.open:
@@ -93,7 +128,7 @@ async def identity_of(request: Request) -> Identity:
         if origin is not None and origin.partition("://")[2] != host:
             raise Forbidden("without tokens a page of another origin may not call this server")
     try:
-        return parts.tokens.authenticate(token_of(request))
+        return authenticate(request)
     except Unauthorized:
         await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
         raise

@@ -21,6 +21,7 @@ from objectclassification.api import (
     problems,
     rules,
     schema,
+    sessions,
     similar,
     snaps,
     snippets,
@@ -43,6 +44,8 @@ _HEADERS = (
     # A ?token= in the address must not travel to another site.
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
+    # No other site may show what this one answers to a cookie, pictures least of all.
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
 
 
@@ -69,7 +72,7 @@ def create_app(parts: Parts) -> FastAPI:
     problems.install(app)
     looking = (snippets, snaps, pictures, similar, cameras)
     knowing = (heads, models, rules)
-    for room in (*looking, *knowing, token_routes, health):
+    for room in (*looking, *knowing, token_routes, sessions, health):
         app.include_router(room.router)
     schema.describe(app)
     app.add_middleware(Intake)

@@ -36,8 +36,8 @@ class Snaps(Protocol):
     def receipt(self, snap_id: str) -> Receipt | None:
         """Of a live snap."""
 
-    def revoke(self, token_id: str) -> None:
-        """Closes the connections of a revoked token."""
+    def revoke(self, id_: str) -> None:
+        """Closes the connections of a revoked token or session."""
 
 
 class Teacher(Protocol):

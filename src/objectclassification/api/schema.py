@@ -16,6 +16,7 @@ from objectclassification.api.heads import Activation
 from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import Labelling, PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
+from objectclassification.api.sessions import SessionShown
 from objectclassification.api.similar import Similar
 from objectclassification.api.snaps import ReceiptPage
 from objectclassification.api.snippets import Snippet
@@ -65,6 +66,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("post", "/api/models/{model_id}/use"): (list[ModelShown], {"200": "The models"}),
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
+    ("get", "/api/sessions"): (list[SessionShown], {"200": "The sessions that you may end"}),
 }
 _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/snaps"): SnapRequest,

@@ -20,6 +20,7 @@ from fastapi import FastAPI, Request
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from objectclassification.api.access import bodies_of, token_of
+from objectclassification.auth import session_cookie
 from objectclassification.config import ServerSettings
 from objectclassification.errors import Unauthorized
 from objectclassification.hub.acceptor import Acceptor
@@ -318,11 +319,14 @@ class HttpServer(uvicorn.Server):
     def _caller(self, scope: Any) -> tuple[str, str] | None:
         """Address and token of a request, if the token is good."""
         request = Request(scope)
-        token = token_of(request)
-        if token is None and not self._tokens.open:  # most of what strangers send
+        token, tokens = token_of(request), self._tokens
+        # Before a proxy's word on TLS is read: either cookie will do to count a connection.
+        host, cookies = request.headers.get("host", ""), request.headers.getlist("cookie")
+        cookie = session_cookie(cookies, host) if token is None else None
+        if token is None and cookie is None and not tokens.open:  # most of what strangers send
             return None
         try:
-            identity = self._tokens.authenticate(token)
+            identity = tokens.authenticate_session(cookie) if cookie else tokens.authenticate(token)
         except Unauthorized:
             return None
         peer = request.client.host if request.client else ""

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.http11 import Request
 
-from objectclassification.auth import Identity, Tokens
+from objectclassification.auth import Identity, Tokens, session_cookie
 from objectclassification.errors import Unauthorized
 from objectclassification.hub.address import is_own_name
 
@@ -33,7 +33,11 @@ def identify(
     if refused is not None:
         return None, refused
     try:
-        return tokens.authenticate(_token_of(request)), None
+        token = _token_of(request)
+        cookie = None if token else _session_of(request)
+        if cookie is not None:
+            return tokens.authenticate_session(cookie), None
+        return tokens.authenticate(token), None
     except Unauthorized as exc:
         return None, (HTTPStatus.UNAUTHORIZED, exc.detail)
 
@@ -66,6 +70,12 @@ def _token_of(request: Request) -> str | None:
             return token.strip()
     found = parse_qs(urlsplit(request.path).query).get("token")
     return found[0] if found else None
+
+
+def _session_of(request: Request) -> str | None:
+    """The cookie of a page's session; that the page is of this origin was looked at."""
+    host = request.headers.get("Host", "")
+    return session_cookie(request.headers.get_all("Cookie"), host)
 
 
 def _authority(origin: str) -> str | None:

@@ -158,10 +158,10 @@ class Hub:
         if found is not None:
             self._out.catch_up(found)
 
-    def revoke(self, token_id: str) -> None:
-        """A token is not good any more: closes its connections."""
+    def revoke(self, id_: str) -> None:
+        """A token, or a browser's session, is not good any more: closes its connections."""
         for session in self._sessions:
-            if session.identity.token_id == token_id:
+            if id_ in (session.identity.token_id, session.identity.session_id):
                 self.counts.dropped.revoked += 1
                 self._close(session, CLOSE_POLICY, "the token was revoked")
 

@@ -242,9 +242,9 @@ class HubRunner:
         if camera not in self._hub.cameras():
             self._hub.know({camera: ()})
 
-    def revoke(self, token_id: str) -> None:
-        """Closes the connections of a token that is not good any more."""
-        self._hub.revoke(token_id)
+    def revoke(self, id_: str) -> None:
+        """Closes the connections of a token or a browser's session that is not good any more."""
+        self._hub.revoke(id_)
         self._settle()
 
     def cameras(self) -> dict[str, CameraPresence]:

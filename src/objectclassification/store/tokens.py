@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from objectclassification.auth import TokenRecord
 from objectclassification.errors import Conflict, NotFound
-from objectclassification.store.tables import tokens
+from objectclassification.store.tables import sessions, tokens
 
 
 def add(connection: Connection, record: TokenRecord, *, at: float) -> None:
@@ -64,7 +64,7 @@ def add_again(connection: Connection, record: TokenRecord, *, at: float) -> bool
 
 
 def revoke(connection: Connection, token_id: str, *, at: float) -> None:
-    """Makes a token bad for good.
+    """Makes a token bad for good, and ends its sessions.
 
     Raises:
         NotFound: no good token has that id.
@@ -81,3 +81,4 @@ def revoke(connection: Connection, token_id: str, *, at: float) -> None:
     ).rowcount
     if changed == 0:
         raise NotFound(f"no token {token_id}")
+    connection.execute(sessions.delete().where(sessions.c.token_id == token_id))

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from objectclassification.classification.evaluation import BoxEvaluation, Evaluation, confused
-from objectclassification.web import templates
+from objectclassification.web.pages import templates
 
 MOST_IN_A_MATRIX: Final = 20
 """Classes; more of them fit on no screen, and the pairs that were confused are listed instead."""

@@ -1,0 +1,8 @@
+// The page's texts (texts.toml), as the server wrote them into it.
+const texts = JSON.parse(document.getElementById('texts').textContent);
+
+/** Returns a text of this page with its {names} filled in. */
+export function text(key, values = {}) {
+  if (!(key in texts)) throw new Error(`no text ${key}`);
+  return texts[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}

@@ -1,0 +1,70 @@
+"""What is true of every page: nobody is kept out, nothing comes from elsewhere, it stays small."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from objectclassification import web
+from tests.browser.pages import PAGES, Shown
+from tests.browser.screenshots import THEMES
+from tests.browser.site import open_page
+from tests.parts import AXE, require
+from tests.serving import Served
+
+STATIC = Path(web.__file__).with_name("static")
+MOST_BYTES = 60_000
+"""All of our own JavaScript and CSS, as it is."""
+
+
+def _opened(browser: Browser, shown: Served, one: Shown, **context: Any) -> Any:
+    token = {} if one.signed_in else {"token": ""}
+    return open_page(browser, shown, one.on(shown), **token, **context)
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_nothing_keeps_people_out(one: Shown, browser: Browser, shown: Served) -> None:
+    require("axe")
+    # The policy lets no script in but ours: axe is the test's.
+    page = _opened(browser, shown, one, bypass_csp=True)
+    page.add_script_tag(path=AXE)
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        found = page.evaluate("axe.run()")
+        assert [f"{v['id']}: {v['nodes'][0]['html']}" for v in found["violations"]] == []
+        assert found["passes"]
+    for width in (320, 3840):
+        page.set_viewport_size({"width": width, "height": 700})
+        for direction in ("ltr", "rtl"):
+            page.evaluate("to => document.documentElement.dir = to", direction)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.context.close()
+
+
+@pytest.mark.parametrize("one", PAGES, ids=lambda one: one.name)
+def test_its_policy_lets_in_only_its_own(one: Shown, browser: Browser, shown: Served) -> None:
+    page = _opened(browser, shown, one)
+    asked: list[str] = []
+    refused: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda line: refused.append(line.text) if line.type == "error" else None)
+    answer = page.reload()
+    page.wait_for_load_state("networkidle")
+    policy = answer.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none';")
+    assert {re.split("[/?]", url.partition("://")[2])[0] for url in asked} == {
+        f"127.0.0.1:{shown.port}"
+    }
+    assert [line for line in refused if "Content Security Policy" in line] == []
+    page.context.close()
+
+
+def test_our_own_scripts_and_styles_stay_small() -> None:
+    sizes = {file.name: file.stat().st_size for file in STATIC.iterdir() if file.suffix != ".svg"}
+    assert sizes
+    assert sum(sizes.values()) <= MOST_BYTES, sizes
