@@ -292,7 +292,6 @@ class Worker:
 
     async def _compare(self, job: jobs.Job, outcome: Outcome, asked: Questions) -> Change | None:
         """What is new on a picture; on a reading thread, as writers have one only."""
-
         crops = dict(zip(asked.crops, outcome.crops, strict=True))
 
         def compare(connection: Connection) -> Change | None:

@@ -1,4 +1,4 @@
-"""A browser for each worker, a filled server for each module."""
+"""A browser and a filled server for each module."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ from tests.parts import require
 from tests.serving import Served
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium."""
+    """Debian's chromium.
+
+    Not one for the whole session: Playwright keeps an event loop running in the worker meanwhile,
+    and asynchronous tests in other modules could not start theirs.
+    """
     require("chromium")
     with site.chromium() as started:
         yield started

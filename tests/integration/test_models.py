@@ -155,7 +155,8 @@ class TestWhatIsRefused:
         self.check(plant, "bare", content, 422, "lacks our metadata")
 
     def test_one_that_takes_all_memory(self, plant: Served, tmp_path: Path) -> None:
-        self.check(plant, "colours", greedy(tmp_path), 422, "it was tried on a picture")
+        for content in (greedy(tmp_path), growing(tmp_path)):
+            self.check(plant, "colours", content, 422, "it was tried on a picture")
 
     def test_one_whose_scores_are_no_numbers(self, plant: Served, tmp_path: Path) -> None:
         model = network()
@@ -198,6 +199,28 @@ def greedy(folder: Path) -> bytes:
     model.graph.node.insert(6, helper.make_node("Add", ["small", "mean"], ["dense"]))
     onnx.checker.check_model(model)
     assert model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    return adopt(saved(model, folder), Card(labels=COLORS, preprocess="unit"))
+
+
+def growing(folder: Path) -> bytes:
+    """A model that doubles what it has, without an end."""
+    said, seen, tell = TensorProto.BOOL, TensorProto.FLOAT, helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["on"], ["on_"]),
+            helper.make_node("Concat", ["have", "have"], ["have_"], axis=0),
+        ],
+        "body",
+        [tell("round", TensorProto.INT64, []), tell("on", said, []), tell("have", seen, None)],
+        [tell("on_", said, []), tell("have_", seen, None)],
+    )
+    model = network()
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "go"))
+    model.graph.node[2].output[0] = "small"
+    model.graph.node.insert(3, helper.make_node("Loop", ["", "go", "small"], ["all"], body=body))
+    mean = helper.make_node("ReduceMean", ["all"], ["mean"], axes=[0], keepdims=1)
+    model.graph.node.insert(4, mean)
+    model.graph.node.insert(5, helper.make_node("Add", ["small", "mean"], ["dense"]))
     return adopt(saved(model, folder), Card(labels=COLORS, preprocess="unit"))
 
 

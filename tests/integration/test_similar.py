@@ -246,7 +246,16 @@ def test_the_command(
     assert ids(json.loads(by_file.stdout)) == rockets
     text = tmp_path / "text.jpg"
     text.write_text("hello")
-    for wrong in ("none", "../tokens", "a?b#c", str(text), str(tmp_path), "x" * 5000, "gone.jpg"):
+    for wrong in (
+        "none",
+        "../tokens",
+        "a?b#c",
+        str(text),
+        str(tmp_path),
+        "x" * 5000,
+        "gone.jpg",
+        "/dev/zero",
+    ):
         refused = command(past, wrong)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr.startswith("error: ")

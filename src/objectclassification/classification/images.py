@@ -59,12 +59,7 @@ _BROKEN: Final = (
 )
 
 _MODES: Final = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-"""What a profile may be for -> the mode that it is applied in."""
-_FITTING: Final = {
-    "RGB": ("RGB", "P"),
-    "GRAY": ("L", "1", "RGB"),  # RGB of grey with transparency, by now on white
-    "CMYK": ("CMYK",),
-}
+"""What a profile is for -> the mode that it is applied in."""
 _SAME_COLOUR: Final = 2
 """Levels of 255; what is closer to sRGB than this is left alone, which most tagged pictures are."""
 
@@ -143,6 +138,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     profile = image.info.get("icc_profile")
+    space = _colour_space(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.new("RGB", rgba.size, "white")
@@ -152,16 +148,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image).astype(np.uint32) >> 8
         image = Image.fromarray(grey.astype(np.uint8))
     if isinstance(profile, bytes) and profile:
-        image = _in_srgb(image, profile)
+        image = _in_srgb(image, space, profile)
     if image.mode != "RGB":
         image = image.convert("RGB")
     return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """The image in sRGB; as it is if the profile is broken, or for another kind of image."""
-    space = _colour_space(profile)
-    if space is None or image.mode not in _FITTING[space]:
+def _in_srgb(image: Image.Image, space: str, profile: bytes) -> Image.Image:
+    """The image in sRGB; as it is if the profile is broken, or for another space."""
+    # ICC.1:2001-04, table 9: bytes 16 to 19 say what it is for.
+    if profile[16:20].decode("latin-1").strip() != space:
         return image
     mode = _MODES[space]
     transform = _to_srgb(profile, mode)
@@ -173,10 +169,11 @@ def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return found
 
 
-def _colour_space(profile: bytes) -> str | None:
-    """What a profile says it is for (ICC.1:2001-04, table 9), if we know it."""
-    space = profile[16:20].decode("latin-1").strip()
-    return space if space in _MODES else None
+def _colour_space(image: Image.Image) -> str:
+    """What a profile of this image is for, as profiles call it."""
+    if image.mode == "CMYK":
+        return "CMYK"
+    return "GRAY" if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else "RGB"
 
 
 @lru_cache(maxsize=4)

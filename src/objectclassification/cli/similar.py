@@ -12,6 +12,9 @@ import typer
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
 from objectclassification.cli.tables import Rows, new_console
 
+MOST_BYTES = 2**28
+"""Far more than a server takes: what is larger is no picture, and is not read for nothing."""
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -61,10 +64,16 @@ def similar(
 
 def _read(picture: str) -> bytes | None:
     """The bytes of a file; None if it is no file's name, and so a picture's id."""
-    from objectclassification.errors import NotFound
+    from objectclassification.errors import NotFound, TooLarge
 
     try:
-        return Path(picture).read_bytes()
+        file = Path(picture)
+        if not file.is_file() and file.exists():
+            raise NotFound(f"{picture} is no file")
+        if file.stat().st_size > MOST_BYTES:
+            limit = MOST_BYTES // 2**20
+            raise TooLarge(f"{picture} is over {limit} MiB", limit=MOST_BYTES, unit="bytes")
+        return file.read_bytes()
     except FileNotFoundError as exc:
         if "." in picture or "/" in picture:  # no id has these
             raise NotFound(f"there is no file {picture}") from exc
