@@ -26,6 +26,7 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/fetch_proxies.sh .trees/proxies
 	@sh tools/fetch_tfjs.sh .trees/tfjs
 	@sh tools/fetch_axe.sh .trees/axe
+	@sh tools/fetch_engine.sh $(BIN)/python .trees/engine
 	@$(BIN)/python -m pytest $(TOGETHER)
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root

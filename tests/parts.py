@@ -82,6 +82,8 @@ TFJS = Path(__file__).parents[1] / ".trees" / "tfjs" / "node_modules"
 
 AXE = Path(__file__).parents[1] / ".trees" / "axe" / "axe.min.js"
 """Where `make test` puts axe-core."""
+ENGINE = Path(__file__).parents[1] / ".trees" / "engine"
+"""Where `make test` puts MLServer: a virtual environment."""
 
 
 _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -98,6 +100,7 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     ),
     "chromium": (lambda: shutil.which("chromium") is not None, "chromium"),
     "axe": (AXE.exists, "npm (for npm's axe-core)"),
+    "mlserver": (lambda: (ENGINE / ".made").exists(), "python3-venv (for PyPI's mlserver)"),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
     "ext4": (_may_break_a_disk, "e2fsprogs and mount, loop devices, and root"),

@@ -29,8 +29,10 @@ from objectclassification.bus import (
     PictureUploaded,
 )
 from objectclassification.certificates import ServerTls, serving_tls
+from objectclassification.classification.engines.engines import Engines
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.config import ServerSettings, write_secret
+from objectclassification.config.engines import read_engine_headers
 from objectclassification.errors import DataFolderUnusable, DiskFull
 from objectclassification.housekeeping import Housekeeper, tidying
 from objectclassification.hub.hub import Hub
@@ -46,6 +48,7 @@ from objectclassification.readiness import Readiness
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
 from objectclassification.store import folder, lost
+from objectclassification.store import models as stored_models
 from objectclassification.store import sessions as stored_sessions
 from objectclassification.store import tokens as stored_tokens
 from objectclassification.store.blobs import NO_SPACE, Blobs
@@ -91,7 +94,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             database is gone while its pictures are there.
         DiskFull: there is no room to start.
         NewerDatabase: a newer version made it.
-        ConfigurationError: the certificate cannot be used.
+        ConfigurationError: the certificate, or the file of ``engine_headers``, cannot be used.
         ModelError: the model cannot be used.
     """
     async with AsyncExitStack() as stack:
@@ -119,6 +122,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         await teacher.load()
         judge = Judge(database)
         await judge.load()
+        engines = _engines(settings, stack)
+        engines.watch(await database.read(stored_models.addresses))
         worker = Worker(
             database,
             blobs,
@@ -128,6 +133,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             lease_s=settings.job_lease_s,
             questions=teacher.questions,
             judge=judge.judged,
+            engines=engines,
         )
         bus.subscribe(worker.wake)
         working = await stack.enter_async_context(_in_background(worker))
@@ -146,6 +152,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 stock=Stock(database, blobs),
                 pool=pool,
                 work=worker.counts,
+                engines=engines,
                 lag=lag,
                 disk_floor_bytes=settings.disk_floor_bytes,
             )
@@ -166,6 +173,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 teacher=teacher,
                 judge=judge,
                 look=pool.classify,
+                engines=engines,
                 inspect=runner.inspect,
                 online=partial(_online, runner),
                 counts=counts,
@@ -184,6 +192,17 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             tls=tls,
             working=working,
         )
+
+
+def _engines(settings: ServerSettings, stack: AsyncExitStack) -> Engines:
+    """Who asks engines elsewhere; it connects when it first asks."""
+    engines = Engines(
+        timeout_s=settings.engine_timeout_s,
+        headers=read_engine_headers(settings.engine_headers),
+        top=settings.top,
+    )
+    stack.push_async_callback(engines.close)
+    return engines
 
 
 async def _pool(settings: ServerSettings, stack: AsyncExitStack) -> ClassifierPool:

@@ -16,7 +16,7 @@ from objectclassification.errors import Conflict, StoreError
 from objectclassification.hub.effects import Ended, LeftOpen, NewSnap
 from objectclassification.messages import CameraOffer, CameraPlace, Event, failure
 from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, rfc3339, tally
-from objectclassification.store import heads, snaps, snippets
+from objectclassification.store import elsewhere, heads, snaps, snippets
 from objectclassification.store.writer import Database
 
 RETRY_S = 1.0
@@ -154,8 +154,16 @@ class DatabaseRecorder:
                 return
 
     async def reconcile(self, snap_id: str) -> tuple[Shot, ...]:
-        """The shots as picture and job rows know them."""
-        return tuple(await self._database.read(lambda c: snaps.stored_shots(c, snap_id)))
+        """The shots as picture and job rows know them, now that the snap's time is over."""
+
+        def work(connection: Connection) -> tuple[Shot, ...]:
+            shots = snaps.stored_shots(connection, snap_id)
+            receipt = snaps.find(connection, snap_id)
+            if receipt is None:
+                return tuple(shots)
+            return tuple(elsewhere.overdue(connection, receipt, shots))
+
+        return await self._database.read(work)
 
     async def take_over(self) -> list[LeftOpen]:
         """Takes the snaps that were open when the server was killed; call it before any new one.
@@ -216,7 +224,10 @@ def _end(connection: Connection, receipt: Receipt, now: float) -> None:
     lasted_s = now - datetime.fromisoformat(receipt.accepted_at).timestamp()
     elapsed_ms = round(max(0.0, lasted_s) * 1000, 1)
     error = failure("timeout", "the server lost it before it came to its end")
-    shots = [_ended(shot, receipt.until, error) for shot in receipt.shots]
+    shots = [
+        _ended(shot, receipt.until, error)
+        for shot in elsewhere.overdue(connection, receipt, receipt.shots)
+    ]
     snaps.save_shots(connection, receipt.snap, shots)
     counts = tally(shots, receipt.until)
     snaps.end(connection, receipt.snap, counts=counts, elapsed_ms=elapsed_ms, at=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,12 @@ from objectclassification.bus import (
     PictureUploaded,
 )
 from objectclassification.change import Change
+from objectclassification.classification.engines.card import AWAY_S, EngineAway
+from objectclassification.classification.engines.engines import MOST_AT_A_TIME, Engines
 from objectclassification.classification.outcome import Outcome
 from objectclassification.classification.pool import ChildNotStarted
 from objectclassification.classification.questions import Questions, no_questions
+from objectclassification.classification.tensors import Input
 from objectclassification.detection import Detect
 from objectclassification.errors import (
     ChildDied,
@@ -40,7 +43,7 @@ from objectclassification.heads import Crop
 from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
 from objectclassification.receipts import Found, Model
-from objectclassification.store import changes, jobs, models
+from objectclassification.store import changes, elsewhere, jobs, models
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database
 
@@ -83,6 +86,7 @@ class Pool(Protocol):
         model: Path | None,
         crops: tuple[Crop, ...],
         detect: Detect,
+        tensor: Input | None,
     ) -> Outcome:
         """Classifies one picture; ImageError, ModelError or ChildDied."""
 
@@ -122,6 +126,9 @@ def unjudged(camera: str | None, found: Found) -> Found:
 class Worker:
     """Works jobs off, as many at a time as the pool has children.
 
+    Jobs of models at engines elsewhere have lanes of their own: while these wait for an answer, the
+    others go on.
+
     Args:
         database: the jobs.
         blobs: the pictures.
@@ -131,6 +138,7 @@ class Worker:
         lease_s: after this another worker may take a job over.
         questions: what is asked of a camera's pictures.
         judge: adds what the rules say of a camera's picture.
+        engines: who is asked for the labels of models elsewhere.
 
     Attributes:
         counts: of what was done so far.
@@ -147,6 +155,7 @@ class Worker:
         lease_s: float,
         questions: Callable[[str | None], Questions] = no_questions,
         judge: Callable[[str | None, Found], Found] = unjudged,
+        engines: Engines | None = None,
     ) -> None:
         self._database = database
         self._blobs = blobs
@@ -156,6 +165,7 @@ class Worker:
         self._lease_s = lease_s
         self._questions = questions
         self._judge = judge
+        self._engines = engines
         self._work = asyncio.Event()
         self.counts = WorkCounts()
 
@@ -167,17 +177,20 @@ class Worker:
     async def run(self) -> None:
         """Works until it is cancelled; a job under way is put back then."""
         freed = await self._database.write(lambda c: jobs.recover(c, self._name))
+        await self._database.write(elsewhere.sort_again)
         if freed:
             log.info("jobs of a killed worker are done again", jobs=freed)
         async with asyncio.TaskGroup() as lanes:
             for _ in range(self._pool.size):
-                lanes.create_task(self._lane())
+                lanes.create_task(self._lane(self._lease))
+            for _ in range(MOST_AT_A_TIME if self._engines is not None else 0):
+                lanes.create_task(self._lane(self._lease_elsewhere))
 
-    async def _lane(self) -> None:
+    async def _lane(self, lease: Callable[[], Awaitable[jobs.Job | None]]) -> None:
         while True:
             self._work.clear()
             try:
-                job = await self._lease()
+                job = await lease()
                 if job is not None:
                     await self._do(job)
                     continue
@@ -197,6 +210,18 @@ class Worker:
             lambda c: jobs.lease(c, self._name, now=now, lease_s=self._lease_s)
         )
 
+    async def _lease_elsewhere(self) -> jobs.Job | None:
+        assert self._engines is not None  # noqa: S101 - else there is no such lane
+        away = self._engines.away
+        if self._engines.models <= away.keys():
+            return None
+        now = time.time()
+        return await self._database.write(
+            lambda c: jobs.lease_elsewhere(
+                c, self._name, now=now, lease_s=self._lease_s, without=away
+            )
+        )
+
     async def _do(self, job: jobs.Job) -> None:
         began = time.monotonic()
         asked = self._questions(job.camera)
@@ -205,6 +230,10 @@ class Worker:
         except asyncio.CancelledError:
             await self._database.write(lambda c: jobs.put_back(c, job, self._name))
             raise
+        except EngineAway as exc:
+            counts = exc.had_picture
+            await self._database.write(lambda c: jobs.put_back(c, job, self._name, counts=counts))
+            asyncio.get_running_loop().call_later(AWAY_S, self._work.set)
         except ChildNotStarted as exc:
             log.error("the job loop waits for a child process", why=exc.detail)
             await self._database.write(lambda c: jobs.put_back(c, job, self._name))
@@ -216,7 +245,8 @@ class Worker:
 
     async def _classify(self, job: jobs.Job, asked: Questions) -> Outcome:
         if job.attempts > MOST_LEASES:
-            raise ChildDied("the server was killed each time it tried this picture")
+            who = "the server was killed" if job.address is None else "its engine gave no answer"
+            raise ChildDied(f"{who} each time it tried this picture")
         path = self._blobs.path(job.blob_key)
         if not path.is_file():
             raise NotFound(jobs.LOST)
@@ -238,20 +268,26 @@ class Worker:
 
     async def _with_its_model(self, job: jobs.Job, path: Path, asked: Questions) -> Outcome:
         model = self._blobs.path(job.model_key) if job.model_key else None
+        engines = self._engines if job.address is not None else None
         try:
-            return await self._pool.classify(
+            outcome = await self._pool.classify(
                 path,
                 thumbnail=not job.has_thumbnail,
-                model=model,
+                model=model if engines is None else None,
                 crops=asked.crops,
                 detect=job.detect,
+                tensor=None if engines is None or model is None else engines.card(model).input,
             )
+            if engines is not None and model is not None:
+                outcome = await engines.label(model, outcome)
+            return outcome
         except ModelError:
             # It may have been exchanged and removed since the job was leased.
-            now = await self._database.read(lambda c: models.used_by(c, job.picture_id))
-            if now == job.model_key:
+            key, address = await self._database.read(lambda c: models.used_by(c, job.picture_id))
+            if key == job.model_key:
                 raise
-            return await self._with_its_model(replace(job, model_key=now), path, asked)
+            now = replace(job, model_key=key, address=address)
+            return await self._with_its_model(now, path, asked)
 
     async def _finish(
         self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float

@@ -6,18 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, TypeVar
 
 import msgspec
 import structlog
 from fastapi import APIRouter, Path, Request
 from msgspec import Meta
+from sqlalchemy import Connection
 from starlette.responses import Response
 from uuid_utils import uuid7
 
 from objectclassification.api.access import Admin, Reader, Used, answer, body_of, json_body
 from objectclassification.bounds import MODEL_NAME_PATTERN
-from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.engines.card import MOST_CARD_BYTES, WantedEngine
 from objectclassification.classification.trial import MOST_BYTES, try_model
 from objectclassification.errors import (
     BadMessage,
@@ -30,13 +31,15 @@ from objectclassification.errors import (
 )
 from objectclassification.messages import Name
 from objectclassification.receipts import rfc3339
-from objectclassification.store import models
+from objectclassification.store import elsewhere, models
 from objectclassification.store.blobs import NO_SPACE, Incoming
 
 PIECE_BYTES = 2**20
 """What is written in one hop to a thread."""
 
 ModelName = Annotated[str, Path(pattern=MODEL_NAME_PATTERN)]
+
+T = TypeVar("T")
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 log = structlog.get_logger(__name__)
@@ -52,6 +55,8 @@ class ModelShown(msgspec.Struct, frozen=True):
         added_at: RFC 3339, UTC.
         cameras: that use it by name.
         by_every_other: whether every camera without a model of its own uses it.
+        address: where an engine has it; None: it is a file.
+        away: why its engine is not ready with it now; None: it is, or it is a file.
     """
 
     id: str
@@ -60,6 +65,8 @@ class ModelShown(msgspec.Struct, frozen=True):
     added_at: str
     cameras: tuple[str, ...]
     by_every_other: bool
+    address: str | None = None
+    away: str | None = None
 
 
 class UseWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,30 +78,32 @@ class UseWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @router.get("", summary="The models that were added")
 async def every(parts: Used, identity: Reader) -> Response:
     """Lists them by name; a camera that is in none of them uses the shipped one."""
-    return answer([_shown(model) for model in await parts.database.read(models.every)])
+    return answer(await _all(parts))
 
 
 @router.put("/{model_id}", summary="Add a model")
 async def add(model_id: ModelName, request: Request, parts: Used, identity: Admin) -> Response:
-    """Takes an ONNX file in the form that `objectclassification models add` gives it, and tries it
-    on a picture first; one that fails changes nothing. The same name and bytes again are fine.
+    """Takes an ONNX file in the form that `objectclassification models add` gives it, or as
+    `application/json` what is known of a model that an engine has at an address; and tries it on a
+    picture first. One that fails changes nothing. The same name and bytes again are fine.
     """
     async with _alone(request):
         try:
-            key, size, outcome = await _take(request, parts, model_id)
+            key, size, address = await _take(request, parts, model_id)
         except OSError as exc:
             if exc.errno in NO_SPACE:
                 raise DiskFull from exc
             raise StoreError(f"the model cannot be written: {exc.strerror}") from exc
         try:
             is_new = await parts.database.write(
-                lambda c: models.add(c, model_id, key, size, at=time.time())
+                lambda c: models.add(c, model_id, key, size, at=time.time(), address=address)
             )
         except Conflict:
             if key not in await parts.database.read(models.blobs):
                 parts.blobs.delete(key)
             raise
-    log.info("a model was added", model=model_id, sha256=key, child_ms=outcome.elapsed_ms)
+    parts.engines.watch(await parts.database.read(models.addresses))
+    log.info("a model was added", model=model_id, sha256=key, engine=address)
     return answer(await _find(parts, model_id), 201 if is_new else 200)
 
 
@@ -102,10 +111,15 @@ async def add(model_id: ModelName, request: Request, parts: Used, identity: Admi
 async def use(model_id: ModelName, request: Request, parts: Used, identity: Admin) -> Response:
     """From their next picture on; pictures that wait are classified by it, too. The name `shipped`
     is the model that comes with the server."""
-    wanted = _read(await json_body(request))
-    await parts.database.write(lambda c: models.use(c, model_id, wanted.cameras))
+    wanted = _decoded(await json_body(request), UseWanted, "a use of a model")
+
+    def work(connection: Connection) -> None:
+        models.use(connection, model_id, wanted.cameras)
+        elsewhere.sort_again(connection)
+
+    await parts.database.write(work)
     log.info("a model is used", model=model_id, cameras=wanted.cameras or "every other")
-    return answer([_shown(model) for model in await parts.database.read(models.every)])
+    return answer(await _all(parts))
 
 
 @router.delete("/{model_id}", summary="Remove a model that no camera uses")
@@ -114,6 +128,7 @@ async def remove(model_id: ModelName, request: Request, parts: Used, identity: A
     async with _alone(request):
         key = await parts.database.write(lambda c: models.remove(c, model_id))
         await asyncio.to_thread(parts.blobs.delete, key)
+    parts.engines.watch(await parts.database.read(models.addresses))
     log.info("a model was removed", model=model_id, sha256=key)
     return Response(status_code=204)
 
@@ -128,8 +143,10 @@ async def _alone(request: Request) -> AsyncIterator[None]:
         yield
 
 
-async def _take(request: Request, parts: Used, model_id: str) -> tuple[str, int, Outcome]:
-    """Brings the body to the disk and tries it; returns its blob's key and its size."""
+async def _take(request: Request, parts: Used, model_id: str) -> tuple[str, int, str | None]:
+    """Brings the model to the disk and tries it; returns its blob's key, its size, its address."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
+        return await _take_engine(request, parts, model_id)
     length = request.headers.get("content-length", "")
     wanted = int(length) if length.isdecimal() else 0
     _check_size(wanted)
@@ -144,9 +161,25 @@ async def _take(request: Request, parts: Used, model_id: str) -> tuple[str, int,
             raise ModelError(f"the file says that it is called {outcome.model_id!r}: use that name")
         key = incoming.sha256
         await asyncio.to_thread(parts.blobs.keep, incoming, key)
-        return key, incoming.size, outcome
+        return key, incoming.size, None
     finally:
         incoming.discard()
+
+
+async def _take_engine(request: Request, parts: Used, model_id: str) -> tuple[str, int, str]:
+    content = bytearray()
+    async for chunk in body_of(request):
+        content += chunk
+        if len(content) > MOST_CARD_BYTES:
+            limit = MOST_CARD_BYTES // 2**20
+            detail = f"what is known of a model has at most {limit} MiB"
+            raise TooLarge(detail, limit=MOST_CARD_BYTES, unit="bytes")
+    wanted = _decoded(bytes(content), WantedEngine, "a model at an engine")
+    card = await parts.engines.adopt(model_id, wanted)
+    key, stored = card.sha256, card.encoded()
+    if key not in await parts.database.read(models.blobs):
+        await asyncio.to_thread(parts.blobs.put, key, stored)
+    return key, len(stored), card.address
 
 
 async def _receive(request: Request, incoming: Incoming) -> None:
@@ -174,19 +207,26 @@ def _check_size(size: int) -> None:
         raise TooLarge(f"a model has at most {limit} MiB", limit=MOST_BYTES, unit="bytes")
 
 
-def _read(body: bytes) -> UseWanted:
+def _decoded(body: bytes, kind: type[T], what: str) -> T:
     try:
-        return msgspec.json.decode(body or b"{}", type=UseWanted)
+        return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise BadMessage(f"not a use of a model: {exc}"[:256]) from exc
+        raise BadMessage(f"not {what}: {exc}"[:256]) from exc
 
 
-async def _find(parts: Used, model_id: str) -> Any:
-    found = await parts.database.read(models.every)
-    return next(_shown(model) for model in found if model.id == model_id)
+async def _find(parts: Used, model_id: str) -> ModelShown:
+    return next(model for model in await _all(parts) if model.id == model_id)
 
 
-def _shown(model: models.StoredModel) -> ModelShown:
+async def _all(parts: Used) -> list[ModelShown]:
+    away = await parts.engines.look()
+    return [
+        _shown(model, away.get(model.address) if model.address else None)
+        for model in await parts.database.read(models.every)
+    ]
+
+
+def _shown(model: models.StoredModel, away: str | None) -> ModelShown:
     return ModelShown(
         id=model.id,
         sha256=model.sha256,
@@ -194,4 +234,6 @@ def _shown(model: models.StoredModel) -> ModelShown:
         added_at=rfc3339(model.added_at),
         cameras=model.cameras,
         by_every_other=model.by_every_other,
+        address=model.address,
+        away=away,
     )

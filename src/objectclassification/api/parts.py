@@ -11,6 +11,7 @@ from objectclassification.api.counts import HttpCounts
 from objectclassification.auth import Identity, Tokens
 from objectclassification.bus import Bus
 from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.engines.engines import Engines
 from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
@@ -87,6 +88,7 @@ class Parts:
         teacher: the heads.
         judge: the rules.
         look: has a child process look at the picture in a file.
+        engines: who has models elsewhere.
         inspect: asks a connected camera how it is.
         online: names of the cameras that are connected now.
         counts: of requests.
@@ -104,6 +106,7 @@ class Parts:
     teacher: Teacher
     judge: Judge
     look: Callable[[Path], Awaitable[Outcome]]
+    engines: Engines
     inspect: Callable[[str], Awaitable[CameraReport]]
     online: Callable[[], frozenset[str]]
     counts: HttpCounts

@@ -21,6 +21,7 @@ from objectclassification.api.similar import Similar
 from objectclassification.api.snaps import ReceiptPage
 from objectclassification.api.snippets import Snippet
 from objectclassification.api.tokens import TokenShown, TokenWanted
+from objectclassification.classification.engines.card import WantedEngine
 from objectclassification.condition import CameraReport
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
@@ -135,7 +136,7 @@ def describe(app: FastAPI) -> None:
 
 def _complete(document: dict[str, Any]) -> None:
     document["info"]["version"] = __version__
-    types = [*(kind for kind, _ in _ANSWERS.values()), *_BODIES.values(), Problem]
+    types = [*(kind for kind, _ in _ANSWERS.values()), *_BODIES.values(), WantedEngine, Problem]
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -159,8 +160,13 @@ def _complete(document: dict[str, Any]) -> None:
                 operation["security"] = [{"token": []}]
     holder["schemas"].pop("HTTPValidationError", None)
     holder["schemas"].pop("ValidationError", None)
-    onnx_file = {"application/octet-stream": {"schema": _IMAGE["schema"]}}
-    document["paths"][_MODEL]["put"]["requestBody"] = {"required": True, "content": onnx_file}
+    document["paths"][_MODEL]["put"]["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/octet-stream": {"schema": _IMAGE["schema"]},
+            "application/json": {"schema": by_type[str(WantedEngine)]},
+        },
+    }
     form = {"schema": {"type": "object", "properties": {"file": _IMAGE["schema"]}}}
     images = dict.fromkeys(_IMAGE_TYPES, _IMAGE) | {"multipart/form-data": form}
     for method, path in _IMAGE_SENT:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from objectclassification.classification.images import Picture, opened_as_rgb
 from objectclassification.classification.model_file import MODELS, Name, Pixels, load, unfit
-from objectclassification.classification.predictions import Classification, Prediction
+from objectclassification.classification.predictions import Classification
+from objectclassification.classification.ranking import ranked, softmax
 from objectclassification.errors import MissingExtra
 
 try:
@@ -120,14 +121,13 @@ class Classifier:
         pixels = prepare(image, short_side=self.short_side, crop=self._crop)
         decoded = time.perf_counter()
         logits, *embedding = self._model.run(self._outputs, {"image": pixels[None]})
-        scores = _softmax(logits[0])
-        best = np.argsort(-scores, kind="stable")[:top]
+        predictions = ranked(softmax(logits[0]), self.labels, top=top)
         elapsed_ms = {
             "decode": round((decoded - start) * 1000, 3),
             "infer": round((time.perf_counter() - decoded) * 1000, 3),
         }
         return Classification(
-            predictions=tuple(Prediction(self.labels[i], float(scores[i])) for i in best),
+            predictions=predictions,
             embedding=embedding[0][0].astype(np.float16) if embedding else _NO_EMBEDDING,
             model_id=self.model_id,
             model_sha256=self.model_sha256,
@@ -166,9 +166,3 @@ class _Facts(msgspec.Struct, frozen=True):
     id: Name
     labels: tuple[Name, ...]
     preprocessing: _Preprocessing
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(logits - logits.max())
-    scores: NDArray[np.float32] = powers / powers.sum()
-    return scores

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from objectclassification.classification.outcome import Thumbnail
+from objectclassification.classification.tensors import Input
 from objectclassification.detection import Detect
 from objectclassification.errors import (
     MissingExtra,
@@ -44,6 +45,8 @@ class Job(msgspec.Struct, frozen=True):
         thumbnail: whether to make one.
         model: a model's file, or None for that of the setup.
         crops: rectangles of it to embed, too.
+        detect: whether boxes are wanted.
+        input: the tensor to make of it for an engine, which then finds the labels; else None.
     """
 
     path: str
@@ -51,6 +54,7 @@ class Job(msgspec.Struct, frozen=True):
     model: str | None = None
     crops: tuple[Crop, ...] = ()
     detect: Detect = False
+    input: Input | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -75,6 +79,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     elapsed_ms: dict[str, float]
     crops: tuple[bytes, ...] = ()
     detector: Model | None = None
+    tensor: bytes = b""
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

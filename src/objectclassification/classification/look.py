@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from objectclassification.classification import images
+from objectclassification.classification import images, tensors
 from objectclassification.classification.classifier import Classifier
 from objectclassification.classification.detector import Detector
 from objectclassification.classification.frames import Done, Job, Ready, Setup
@@ -66,14 +66,11 @@ class Looker:
                 min_long=images.THUMBNAIL_SIDE if job.thumbnail else 0,
                 max_pixels=self._setup.max_pixels,
             )
-        found = classifier.classify_decoded(
-            image, decode_ms=elapsed_ms["decode"], top=self._setup.top
-        )
-        elapsed_ms |= found.elapsed_ms
-        embedding = found.embedding
-        if classifier is not own:
-            with _timed(elapsed_ms, "embed"):
-                embedding = own.embed(image)
+        tensor = b""
+        if job.input is not None:
+            with _timed(elapsed_ms, "tensor"):
+                tensor = tensors.make(image, job.input)
+        labels, embedding = self._labels(image, classifier, job, elapsed_ms)
         crops: tuple[bytes, ...] = ()
         if job.crops:
             with _timed(elapsed_ms, "crops"):
@@ -86,11 +83,11 @@ class Looker:
                 small = images.shrink(image)
                 thumbnail = Thumbnail(images.to_jpeg(small), small.width, small.height)
         return Done(
-            predictions=(*_signed(found.predictions, found.model_id if boxes else None), *boxes),
+            predictions=(*_signed(labels, classifier.model_id if boxes else None), *boxes),
             embedding=_stored(embedding),
             embedded_by=own.model_sha256,
-            model_id=found.model_id,
-            model_sha256=found.model_sha256,
+            model_id=classifier.model_id,
+            model_sha256=classifier.model_sha256,
             media_type=info.media_type,
             width=info.width,
             height=info.height,
@@ -98,7 +95,28 @@ class Looker:
             elapsed_ms=elapsed_ms,
             crops=crops,
             detector=detector,
+            tensor=tensor,
         )
+
+    def _labels(
+        self,
+        image: Image.Image,
+        classifier: Classifier,
+        job: Job,
+        elapsed_ms: dict[str, float],
+    ) -> tuple[tuple[Prediction, ...], NDArray[np.float16]]:
+        """The labels, unless an engine finds them, and the embedding by our own model."""
+        own = self._models.own
+        labels: tuple[Prediction, ...] = ()
+        if job.input is None:
+            decode_ms = elapsed_ms["decode"]
+            found = classifier.classify_decoded(image, decode_ms=decode_ms, top=self._setup.top)
+            elapsed_ms |= found.elapsed_ms
+            labels = found.predictions
+            if classifier is own:
+                return labels, found.embedding
+        with _timed(elapsed_ms, "embed"):
+            return labels, own.embed(image)
 
     def _min_short(self, classifier: Classifier, job: Job) -> int:
         """Pixels of the shorter side that serve whoever looks at the picture.
@@ -108,6 +126,8 @@ class Looker:
         """
         side = max(classifier.short_side, self._models.own.short_side)
         sides = [images.short_side_for(side, job.crops)]
+        if job.input is not None:
+            sides.append(job.input.short_side)
         if job.detect:
             sides.append(self._used_detector().side)
         if job.detect == "classify":

@@ -39,9 +39,11 @@ class Outcome:
         height: pixels as stored, before EXIF orientation.
         thumbnail: an upright JPEG with its size, if asked for.
         elapsed_ms: milliseconds of each stage: ``decode``, ``infer``, ``embed``, ``crops``,
-            ``detect``, ``boxes`` and ``thumbnail``, as far as they were asked for.
+            ``detect``, ``boxes``, ``tensor`` and ``thumbnail``, as far as they were asked for; of
+            an engine also ``engine``, the way there and back included.
         crops: embeddings of the rectangles that were asked for, in their order.
         detector: what made the boxes, if there are any.
+        tensor: what an engine takes of the picture, if asked for; there are no labels then yet.
     """
 
     predictions: tuple[Prediction, ...]
@@ -56,3 +58,4 @@ class Outcome:
     elapsed_ms: dict[str, float]
     crops: tuple[bytes, ...] = ()
     detector: Model | None = None
+    tensor: bytes = b""

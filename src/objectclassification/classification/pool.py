@@ -25,6 +25,7 @@ from objectclassification.classification.frames import (
 )
 from objectclassification.classification.header import MAX_PIXELS
 from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.tensors import Input
 from objectclassification.detection import Detect
 from objectclassification.errors import (
     ChildDied,
@@ -43,8 +44,9 @@ STOP_TIMEOUT_S: Final = 1.0
 """For an idle child to leave when its input ends, before it is killed."""
 
 
-MAX_FRAME_BYTES: Final = 4 * 2**20
-"""Far more than any answer: predictions, an embedding of 2.5 kB and a thumbnail."""
+MAX_FRAME_BYTES: Final = 16 * 2**20
+"""Far more than any answer: predictions, an embedding of 2.5 kB, a thumbnail, and for an engine a
+tensor of at most 12.6 MB."""
 
 
 class ChildNotStarted(ChildDied):
@@ -131,6 +133,7 @@ class ClassifierPool:
         model: Path | None = None,
         crops: tuple[Crop, ...] = (),
         detect: Detect = False,
+        tensor: Input | None = None,
     ) -> Outcome:
         """Classify the picture in a file; waits for a child that is free.
 
@@ -140,6 +143,7 @@ class ClassifierPool:
             model: an ONNX file to use instead of the pool's own.
             crops: rectangles to embed, out of the same decoding.
             detect: also find boxes, out of the same decoding, and classify each by itself if asked.
+            tensor: make this of it for an engine, instead of labels.
 
         Raises:
             ModelError: that model cannot be used.
@@ -154,10 +158,13 @@ class ClassifierPool:
                 self._give_up(child)
                 child = None
                 child = await self._replacement()
-            job = Job(str(path), thumbnail, str(model) if model else None, crops, detect)
+            job = Job(str(path), thumbnail, str(model) if model else None, crops, detect, tensor)
             answer = await child.ask(job, self._timeout_s)
             if isinstance(answer, Done) and len(answer.crops) != len(crops):
                 raise ChildDied("it embedded other rectangles than it was asked for", pid=child.pid)
+            size = 0 if tensor is None else tensor.size_bytes
+            if isinstance(answer, Done) and len(answer.tensor) != size:
+                raise ChildDied("it made another tensor than it was asked for", pid=child.pid)
         except BaseException:
             # Also when cancelled: a late answer must not be taken for that of the next picture.
             self._give_up(child)
@@ -308,4 +315,5 @@ def _outcome(done: Done) -> Outcome:
         elapsed_ms=done.elapsed_ms,
         crops=done.crops,
         detector=done.detector,
+        tensor=done.tensor,
     )

@@ -67,8 +67,9 @@ def doctor(
         found.append(check)
         _show(check, json)
     if not repair:  # for a repair the server was stopped
-        found.append(_server(server, token_file, ca))
-        _show(found[-1], json)
+        for check in _server(server, token_file, ca):
+            found.append(check)
+            _show(check, json)
     if json:
         print(jsonlib.dumps([asdict(check) for check in found], indent=2))
     if any(check.status == "fail" for check in found):
@@ -141,14 +142,18 @@ def _data(settings: ServerSettings, repair: bool) -> Iterator[Check]:
     yield from data.checks(settings)
 
 
-def _server(server: str | None, token_file: Path | None, ca: Path | None) -> Check:
+def _server(server: str | None, token_file: Path | None, ca: Path | None) -> Iterator[Check]:
     from objectclassification.config import find_connection
     from objectclassification.diagnosis import Check, machine
 
     try:
-        return machine.server(find_connection(server, token_file, ca))
+        connection = find_connection(server, token_file, ca)
     except ConfigurationError as exc:
-        return Check("server", "fail", exc.detail, "correct --server, --token-file or `login`")
+        yield Check("server", "fail", exc.detail, "correct --server, --token-file or `login`")
+        return
+    yield machine.server(connection)
+    if (asked := machine.engines(connection)) is not None:
+        yield asked
 
 
 def _show(check: Check, json: bool) -> None:

@@ -10,7 +10,9 @@ from objectclassification.errors import MissingExtra
 _MODULES: Final = {
     "server": frozenset(
         {
+            "aiohttp",
             "alembic",
+            "circuitbreaker",
             "cryptography",
             "fastapi",
             "fastapi_offline",

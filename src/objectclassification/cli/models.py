@@ -13,6 +13,7 @@ from objectclassification.cli.tables import Rows, new_console
 
 if TYPE_CHECKING:
     from objectclassification.classification.adoption import Card
+    from objectclassification.client.http import Http
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +29,14 @@ def register(app: typer.Typer) -> None:
 
 
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="ONNX: an image classifier.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|ADDRESS",
+            help="ONNX: an image classifier; or where an engine has one, "
+            "http://host:8080/v2/models/NAME.",
+        ),
+    ],
     labels: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Its labels, one a line, in the order of its output."),
@@ -64,7 +72,6 @@ def add(
     What the file does not say of itself, a TOML file of the same name beside it may say, and
     options say it first. It is tried on a picture before it is taken; no camera uses it yet.
     """
-    from objectclassification.classification.adoption import adopt
     from objectclassification.classification.adoption.card import Card, read_labels
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
@@ -76,13 +83,11 @@ def add(
         side=side,
         short_side=short_side,
     )
-    card = told.over(_beside(file))
-    content = adopt(file, card)
-    called = card.id or file.stem
-    if not json:
-        typer.echo(f"sending {len(content) / 1e6:.1f} MB, to be tried on a picture …", err=True)
     with Http(find_connection(server, token_file, ca)) as http:
-        made = http.send("PUT", f"/api/models/{called}", content)
+        if "://" in file:
+            made = _add_engine(http, file, told, json=json)
+        else:
+            made = _add_file(http, Path(file), told, json=json)
     if json:
         print(jsonlib.dumps(made))
         return
@@ -143,6 +148,29 @@ def remove(
         http.json("DELETE", f"/api/models/{_quoted(model)}")
 
 
+def _add_file(http: Http, file: Path, told: Card, *, json: bool) -> Any:
+    from objectclassification.classification.adoption import adopt
+
+    card = told.over(_beside(file))
+    content = adopt(file, card)
+    if not json:
+        typer.echo(f"sending {len(content) / 1e6:.1f} MB, to be tried on a picture …", err=True)
+    return http.send("PUT", f"/api/models/{card.id or file.stem}", content)
+
+
+def _add_engine(http: Http, address: str, told: Card, *, json: bool) -> Any:
+    import msgspec
+
+    from objectclassification.classification.engines.card import clean
+
+    address = clean(address)
+    name = told.id or address.partition("/v2/models/")[2].partition("/")[0]
+    if not json:
+        typer.echo("the server asks the engine, and tries it on a picture …", err=True)
+    said = {key: value for key, value in msgspec.to_builtins(told).items() if value is not None}
+    return http.json("PUT", f"/api/models/{_quoted(name)}", {**said, "address": address})
+
+
 def _beside(file: Path) -> Card:
     """The card beside a model's file, if there is one."""
     from objectclassification.classification.adoption import Card, read_card
@@ -158,13 +186,16 @@ def _show(found: list[dict[str, Any]], *, json: bool) -> None:
     rows: list[tuple[str, ...]] = []
     others = "every other camera"
     if not any(row["by_every_other"] for row in found):
-        rows.append(("shipped", others, "", "", ""))
+        rows.append(("shipped", others, "", "", "", ""))
     for row in found:
         names = [*row["cameras"], *([others] if row["by_every_other"] else [])]
         size = f"{row['size_bytes'] / 1e6:.1f}"
-        about = (row["added_at"][:10], row["sha256"][:12])
+        where = row["address"] or ""
+        if row["away"]:
+            where += f" (away: {row['away']})"
+        about = (row["added_at"][:10], row["sha256"][:12], where)
         rows.append((row["id"], ", ".join(names), size, *about))
-    columns = ("model", "used by", "MB", "added", "sha256")
+    columns = ("model", "used by", "MB", "added", "sha256", "engine")
     new_console().print(Rows(columns, rows, right=("MB",)))
 
 

@@ -67,6 +67,8 @@ class ServerSettings(BaseSettings):
         disk_floor_bytes: free space that must stay; below it a PUT gets 507.
         workers: classifying child processes; 0 means cores - 1, at least one.
         classify_timeout_s: after this a child counts as hung.
+        engine_timeout_s: for the answer of a model at an engine elsewhere.
+        engine_headers: a TOML file with what engines want to be sent, such as a token.
         job_lease_s: after this a job of a dead worker is done by another.
         header_timeout_s: for a request's headers.
         body_timeout_s: for the next piece of a request's body.
@@ -106,6 +108,8 @@ class ServerSettings(BaseSettings):
     disk_floor_bytes: int = Field(default=256 * MIB, ge=0)
     workers: int = Field(default=0, ge=0, le=256)
     classify_timeout_s: float = Field(default=30.0, gt=0)
+    engine_timeout_s: float = Field(default=10.0, gt=0, le=60)
+    engine_headers: Path | None = None
     job_lease_s: float = Field(default=90.0, gt=0)
     header_timeout_s: float = Field(default=20.0, gt=0)
     body_timeout_s: float = Field(default=30.0, gt=0)

@@ -41,6 +41,22 @@ def camera() -> Check:
     return Check("camera", "ok", ", ".join(f"{device.name} ({device.source})" for device in found))
 
 
+def engines(connection: Connection) -> Check | None:
+    """Whether the engines of the server's models answer; None if it has none, or does not say."""
+    try:
+        with Http(connection) as http:
+            found = [row for row in http.json("GET", "/api/models") if row.get("address")]
+    except ObjectClassificationError:
+        return None  # what is wrong with the server is another check's
+    if not found:
+        return None
+    away = [f"{row['id']}: {row['away']}" for row in found if row["away"]]
+    if away:
+        todo = "start it; pictures wait for it, or have their cameras use another: `models use`"
+        return Check("engines", "warn", "; ".join(away), todo)
+    return Check("engines", "ok", f"ready with {', '.join(row['id'] for row in found)}")
+
+
 def server(connection: Connection) -> Check:
     """Whether the server answers, and takes this account's token."""
     try:

@@ -14,7 +14,7 @@ from objectclassification.metrics.families import gauges, histogram
 from objectclassification.metrics.sources import Gone, Sources
 from objectclassification.metrics.stock import Amounts
 from objectclassification.metrics.traffic import of_http, of_hub
-from objectclassification.metrics.work import of_children, of_database, of_stock
+from objectclassification.metrics.work import of_children, of_database, of_engines, of_stock
 
 
 class Metrics:
@@ -63,6 +63,7 @@ class _Families(Collector):
         yield from of_http(self._sources.http)
         yield from of_database(self._sources.database, self._amounts)
         yield from of_children(self._sources.pool, self._sources.work)
+        yield from of_engines(self._sources.engines)
         yield from of_stock(self._sources, self._gone, self._amounts)
         yield histogram(
             "event_loop_lag_seconds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from objectclassification.api.counts import HttpCounts
+from objectclassification.classification.engines.engines import Engines
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.hub.runner import HubRunner
 from objectclassification.metrics.lag import LoopLag
@@ -39,6 +40,7 @@ class Sources:
         stock: what is stored, and where.
         pool: the classifying children.
         work: what they did.
+        engines: who has models elsewhere.
         lag: of the event loop.
         disk_floor_bytes: below it nothing is taken in.
     """
@@ -49,5 +51,6 @@ class Sources:
     stock: Stock
     pool: ClassifierPool
     work: WorkCounts
+    engines: Engines
     lag: LoopLag
     disk_floor_bytes: int

@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from objectclassification.errors import StoreError
-from objectclassification.store import jobs
+from objectclassification.store import queue
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.tables import pictures, renditions
 from objectclassification.store.writer import Database
@@ -46,7 +46,7 @@ class Amounts:
     """
 
     held: Held | None
-    queue: jobs.Queue | None
+    queue: queue.Queue | None
 
 
 class Stock:
@@ -68,7 +68,7 @@ class Stock:
         """Asks the database for the queue; what is stored is counted beside it, now and then."""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                queue = await self._database.read(jobs.queue)
+                waiting = await self._database.read(queue.queue)
                 if self._held is None:
                     await self._count()
         except (StoreError, TimeoutError):
@@ -76,7 +76,7 @@ class Stock:
         is_old = time.monotonic() - self._held_at > KEEP_S
         if is_old and (self._counting is None or self._counting.done()):
             self._counting = asyncio.create_task(self._count_for_the_next())
-        return Amounts(self._held, queue)
+        return Amounts(self._held, waiting)
 
     async def _count(self) -> None:
         self._held = await self._database.read(_held)

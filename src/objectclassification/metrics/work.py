@@ -9,6 +9,7 @@ from resource import getpagesize
 
 from prometheus_client.core import Metric
 
+from objectclassification.classification.engines.engines import Engines
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.metrics.families import (
     counter,
@@ -77,6 +78,17 @@ def of_children(pool: ClassifierPool, work: WorkCounts) -> Iterator[Metric]:
         "children_resident_memory_bytes",
         "Resident memory of all children together.",
         sum(map(_resident_bytes, pool.pids)),
+    )
+
+
+def of_engines(engines: Engines) -> Iterator[Metric]:
+    """Models at engines elsewhere."""
+    away = engines.away
+    yield gauges(
+        "engine_up",
+        "0 while the engine of a model is left alone because it does not answer.",
+        "model",
+        {address: 0.0 if address in away else 1.0 for address in sorted(engines.models)},
     )
 
 

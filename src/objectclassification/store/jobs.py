@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -14,7 +14,7 @@ from objectclassification import detection
 from objectclassification.detection import Detect
 from objectclassification.heads import Crop
 from objectclassification.receipts import Found, Model, Prediction, Shot, ShotError, State
-from objectclassification.store import changes, heads, models, rules, snaps
+from objectclassification.store import changes, elsewhere, heads, models, rules, snaps
 from objectclassification.store import embeddings as seen
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import (
@@ -50,6 +50,7 @@ _FOUND = (
         models.of_picture().label("model"),
         cast(snaps_table.c.options, Text),
         cast(cameras.c.detect, Text),
+        models.address_of_picture().label("address"),
     )
     .join(pictures, pictures.c.id == jobs.c.picture_id)
     .outerjoin(snaps_table, snaps_table.c.id == pictures.c.snap_id)
@@ -58,10 +59,10 @@ _FOUND = (
     .limit(1)
 )
 # Two statements, each of which reads one row of the index; with "or" all that wait are sorted.
-_WAITS = Prepared(_FOUND.where(jobs.c.state == "queued"))
-_RAN_OUT = Prepared(
-    _FOUND.where(jobs.c.state == "leased", jobs.c.lease_until_at < bindparam("now"))
-)
+_QUEUED = _FOUND.where(jobs.c.state == "queued")
+_LEFT = _FOUND.where(jobs.c.state == "leased", jobs.c.lease_until_at < bindparam("now"))
+_HERE = jobs.c.priority < elsewhere.ELSEWHERE
+_WAITS, _RAN_OUT = Prepared(_QUEUED.where(_HERE)), Prepared(_LEFT.where(_HERE))
 _LEASE = Prepared(
     jobs.update()
     .where(jobs.c.id == bindparam("job"))
@@ -111,6 +112,7 @@ class Job:
         snippet: the slot it was PUT to.
         model_key: the blob of the model that its camera uses, or None for the shipped one.
         detect: whether boxes are wanted.
+        address: of that model, if an engine elsewhere has it.
     """
 
     id: str
@@ -123,6 +125,7 @@ class Job:
     snippet: int
     model_key: str | None
     detect: Detect = False
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,22 +178,6 @@ class Result:
     detector: Model | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """The jobs that are not done.
-
-    Attributes:
-        queued: jobs that wait for a worker.
-        leased: jobs that a worker has.
-        oldest_at: when the picture of the oldest of both arrived, seconds since the epoch; None if
-            there is none.
-    """
-
-    queued: int
-    leased: int
-    oldest_at: float | None
-
-
 def lease(connection: Connection, worker: str, *, now: float, lease_s: float) -> Job | None:
     """Takes a job that waits, or whose worker let its lease run out.
 
@@ -201,14 +188,38 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
         The job, or None if there is none.
     """
     free = (_WAITS.first(connection, {}), _RAN_OUT.first(connection, {"now": now}))
+    return _leased(connection, free, worker, now + lease_s)
+
+
+def lease_elsewhere(
+    connection: Connection, worker: str, *, now: float, lease_s: float, without: Collection[str]
+) -> Job | None:
+    """As :func:`lease`, of the jobs whose model is at an engine.
+
+    Args:
+        connection: of the database.
+        worker: who takes it.
+        now: seconds since the epoch.
+        lease_s: for so long.
+        without: addresses of models whose engine is away.
+    """
+    address = models.address_of_picture()
+    asked = (jobs.c.priority >= elsewhere.ELSEWHERE, func.coalesce(address, "").not_in(without))
+    free = (
+        connection.execute(query.where(*asked), {"now": now}).first() for query in (_QUEUED, _LEFT)
+    )
+    return _leased(connection, free, worker, now + lease_s)
+
+
+def _leased(
+    connection: Connection, free: Iterable[Sequence[Any] | None], worker: str, until: float
+) -> Job | None:
     found = min((row for row in free if row is not None), key=itemgetter(0, 1), default=None)
     if found is None:
         return None
     _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet, *more = found
-    model, *asked = more
-    _LEASE.run(
-        connection, {"job": job, "by": worker, "until": now + lease_s, "times": attempts + 1}
-    )
+    model, *asked, address = more
+    _LEASE.run(connection, {"job": job, "by": worker, "until": until, "times": attempts + 1})
     return Job(
         id=job,
         picture_id=picture,
@@ -220,6 +231,7 @@ def lease(connection: Connection, worker: str, *, now: float, lease_s: float) ->
         snippet=snippet,
         model_key=model,
         detect=detection.wanted(*asked),
+        address=address,
     )
 
 
@@ -295,12 +307,20 @@ def _tell_shot(connection: Connection, job: Job, state: State, error: ShotError 
         snaps.save_shots(connection, snap, [Shot(camera=camera, state=state, error=error)])
 
 
-def put_back(connection: Connection, job: Job, worker: str) -> None:
-    """Lets another worker have the job, at once; this attempt does not count."""
+def put_back(connection: Connection, job: Job, worker: str, *, counts: bool = False) -> None:
+    """Lets another worker have the job, at once; this attempt does not count unless it is said."""
+    attempts = job.attempts if counts else job.attempts - 1
+    priority = jobs.c.priority % elsewhere.ELSEWHERE + elsewhere.added(connection, job.picture_id)
     connection.execute(
         jobs.update()
         .where(jobs.c.id == job.id, jobs.c.state == "leased", jobs.c.worker == worker)
-        .values(state="queued", worker=None, lease_until_at=None, attempts=job.attempts - 1)
+        .values(
+            state="queued",
+            worker=None,
+            lease_until_at=None,
+            attempts=attempts,
+            priority=priority,
+        )
     )
 
 
@@ -329,30 +349,6 @@ def waiting(connection: Connection) -> int:
     """How many jobs are not done yet."""
     query = select(func.count()).where(jobs.c.state.in_(("queued", "leased")))
     return int(connection.execute(query).scalar_one())
-
-
-def queue(connection: Connection) -> Queue:
-    """Counts the jobs that are not done; reads nothing but them."""
-    counted = {
-        state: int(
-            connection.execute(select(func.count()).where(jobs.c.state == state)).scalar_one()
-        )
-        for state in ("queued", "leased")
-    }
-    oldest = [
-        connection.execute(
-            select(pictures.c.received_at)
-            .join(jobs, jobs.c.picture_id == pictures.c.id)
-            .where(jobs.c.state == state, jobs.c.priority == priority)
-            .order_by(jobs.c.id)
-            .limit(1)
-        ).scalar_one_or_none()
-        for state in counted
-        for priority in (FOR_A_SNAP, FOR_NOBODY)
-        if counted[state]
-    ]
-    oldest_at = min((at for at in oldest if at is not None), default=None)
-    return Queue(**counted, oldest_at=oldest_at)
 
 
 def _close(connection: Connection, job: Job, worker: str, *, state: str, error: str | None) -> bool:

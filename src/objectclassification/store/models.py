@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, ScalarSelect, exists, inspect, literal, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, exists, inspect, literal, select
 
 from objectclassification.errors import Conflict, NotFound
 from objectclassification.store.tables import cameras, model_uses, models, pictures
@@ -30,6 +31,7 @@ class StoredModel:
         added_at: seconds since the epoch.
         cameras: that use it by name.
         by_every_other: whether every camera without a model of its own uses it.
+        address: where its engine has it; None: it is a file.
     """
 
     id: str
@@ -38,9 +40,18 @@ class StoredModel:
     added_at: float
     cameras: tuple[str, ...]
     by_every_other: bool
+    address: str | None = None
 
 
-def add(connection: Connection, model_id: str, sha256: str, size_bytes: int, *, at: float) -> bool:
+def add(
+    connection: Connection,
+    model_id: str,
+    sha256: str,
+    size_bytes: int,
+    *,
+    at: float,
+    address: str | None = None,
+) -> bool:
     """Adds a model whose blob is durable.
 
     Returns:
@@ -63,7 +74,9 @@ def add(connection: Connection, model_id: str, sha256: str, size_bytes: int, *, 
             raise Conflict(f"another model is called {model_id}: remove it, or choose another name")
         raise Conflict(f"this model is there already, and is called {row.id}")
     connection.execute(
-        models.insert().values(id=model_id, sha256=sha256, size_bytes=size_bytes, added_at=at)
+        models.insert().values(
+            id=model_id, sha256=sha256, size_bytes=size_bytes, added_at=at, address=address
+        )
     )
     return True
 
@@ -81,6 +94,7 @@ def every(connection: Connection) -> list[StoredModel]:
             added_at=row.added_at,
             cameras=tuple(name for name in uses.get(row.id, ()) if name != EVERY_CAMERA),
             by_every_other=EVERY_CAMERA in uses.get(row.id, ()),
+            address=row.address,
         )
         for row in connection.execute(select(models).order_by(models.c.id))
     ]
@@ -111,6 +125,12 @@ def use(connection: Connection, model_id: str, names: Collection[str]) -> None:
             connection.execute(model_uses.insert().values(camera=name, model_id=chosen))
 
 
+def addresses(connection: Connection) -> list[str]:
+    """Of all models at engines."""
+    query = select(models.c.address).where(models.c.address.is_not(None))
+    return list(connection.execute(query).scalars())
+
+
 def remove(connection: Connection, model_id: str) -> str:
     """Forgets a model that no camera uses.
 
@@ -135,11 +155,14 @@ def remove(connection: Connection, model_id: str) -> str:
     return sha256
 
 
-def used_by(connection: Connection, picture_id: str) -> str | None:
-    """The key of the blob of the model that a picture's camera uses now; None: the shipped one."""
-    query = select(of_picture()).where(pictures.c.id == picture_id)
-    found: str | None = connection.execute(query).scalar_one_or_none()
-    return found
+def used_by(connection: Connection, picture_id: str) -> tuple[str | None, str | None]:
+    """The key of the blob of the model that a picture's camera uses now, and its address.
+
+    The key is None for the shipped one, the address for one that is a file.
+    """
+    query = select(of_picture(), address_of_picture()).where(pictures.c.id == picture_id)
+    found = connection.execute(query).first()
+    return (None, None) if found is None else (found[0], found[1])
 
 
 def blobs(connection: Connection) -> dict[str, int]:
@@ -164,9 +187,18 @@ def of_picture() -> ScalarSelect[str | None]:
 
     For a query that has the table of pictures.
     """
+    return _of_picture(models.c.sha256)
+
+
+def address_of_picture() -> ScalarSelect[str | None]:
+    """As :func:`of_picture`, where an engine has that model; NULL: none has it."""
+    return _of_picture(models.c.address)
+
+
+def _of_picture(column: ColumnElement[Any]) -> ScalarSelect[str | None]:
     own = select(literal(1)).where(model_uses.c.camera == pictures.c.camera)
     return (
-        select(models.c.sha256)
+        select(column)
         .join(model_uses, model_uses.c.model_id == models.c.id)
         .where(
             (model_uses.c.camera == pictures.c.camera)

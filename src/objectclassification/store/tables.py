@@ -288,6 +288,8 @@ models = Table(
     Column("sha256", String(64), nullable=False, unique=True),
     Column("size_bytes", Integer, nullable=False),
     Column("added_at", Float, nullable=False),
+    # Of a model at an engine elsewhere, whose blob is its card; None: the blob is the model.
+    Column("address", String(512)),
 )
 
 model_uses = Table(

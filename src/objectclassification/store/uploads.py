@@ -10,8 +10,8 @@ from uuid_utils import uuid7
 
 from objectclassification.errors import KeyReused
 from objectclassification.receipts import Picture, Rendition, Shot, rfc3339
+from objectclassification.store import elsewhere, snaps, snippets
 from objectclassification.store import pictures as reading
-from objectclassification.store import snaps, snippets
 from objectclassification.store.jobs import FOR_A_SNAP, FOR_NOBODY
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import jobs, pictures, renditions
@@ -245,7 +245,8 @@ def _add_job(connection: Connection, upload: Upload, picture_id: str) -> None:
             "picture_id": picture_id,
             "rendition_id": upload.id,
             "state": "queued",
-            "priority": FOR_A_SNAP if upload.snap else FOR_NOBODY,
+            "priority": (FOR_A_SNAP if upload.snap else FOR_NOBODY)
+            + elsewhere.added(connection, picture_id),
             "attempts": 0,
         },
     )

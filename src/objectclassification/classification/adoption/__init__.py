@@ -8,7 +8,16 @@ front of it, once; so that nothing that runs later knows how many ways there are
 read, and :mod:`.rewrite` the translation.
 """
 
+from pathlib import Path
+
 from objectclassification.classification.adoption.card import PREPROCESSING, Card, read_card
-from objectclassification.classification.adoption.rewrite import adopt
 
 __all__ = ["PREPROCESSING", "Card", "adopt", "read_card"]
+
+
+def adopt(file: Path, told: Card) -> bytes:
+    """Makes a model that the classifier reads; see :func:`.rewrite.adopt`."""
+    # Imported late: a card is read where nothing that reads models is installed.
+    from objectclassification.classification.adoption import rewrite
+
+    return rewrite.adopt(file, told)
