@@ -40,6 +40,7 @@ from tests.engines import (
 from tests.integration.test_models import put, use
 from tests.serving import Served, photo, until
 
+OF_A_MODEL = ("/", "/ready", "/infer")
 SECRET = "Bearer do-not-show-me"
 
 
@@ -213,7 +214,9 @@ def test_a_good_one_is_taken_and_removed(plant: Served, stub: Stub) -> None:
 
 def test_nobody_is_there(plant: Served) -> None:
     (port,) = free_ports(1)
-    check_refused(plant, f"http://127.0.0.1:{port}/v2/models/net", "nothing answers at http://127")
+    address = f"http://127.0.0.1:{port}/v2/models/net"
+    check_refused(plant, address, "nothing answers at http://127")
+    check_refused(plant, address, "--labels FILE", labels=None)
 
 
 def test_a_certificate_of_nobody(plant: Served, tmp_path: Path) -> None:
@@ -281,6 +284,35 @@ def test_a_slow_engine_keeps_nobody_else(plant: Served, stub: Stub) -> None:
     for each in waiting:
         assert plant.call("GET", f"/api/pictures/{each}").json()["state"] == "classified"
     plant.call("DELETE", "/api/models/net")
+
+
+def test_of_two_models_one_is_not_loaded(plant: Served, stub: Stub) -> None:
+    """Its pictures wait; those of the other model at the same engine do not."""
+    other = {f"/models/other{'' if place == '/' else place}": GOOD[place] for place in OF_A_MODEL}
+    stub.answers.update(other)
+    address = f"{stub.url}/v2/models/other"
+    assert ask(plant, stub.address).status_code == 201
+    wanted = {"address": address, "labels": ["d", "e", "f"], "preprocess": "unit"}
+    assert plant.call("PUT", "/api/models/other", json=wanted).status_code == 201
+    assert use(plant, "other", "door") == use(plant, "net", "yard") == 200
+    for place in other:
+        stub.answers[place] = says({"error": "not loaded"}, 404)
+    made = [
+        plant.call("PUT", "/snippets/1", data=photo(f"other {n}")).json()["id"] for n in range(6)
+    ]
+    until(lambda: address in plant.parts.engines.away)
+    found = [put_alone(plant, 2, f"net {n}")["predictions"][0]["label"] for n in range(3)]
+    assert found == ["c"] * 3
+    states = {plant.call("GET", f"/api/pictures/{each}").json()["state"] for each in made}
+    assert states <= {"queued", "leased", "uploaded"}
+    stub.answers.update(other)
+    plant.settle()
+    for each in made:
+        picture = plant.call("GET", f"/api/pictures/{each}").json()
+        assert (picture["state"], picture["predictions"][0]["label"]) == ("classified", "f")
+    assert use(plant, "shipped", "door", "yard") == 200
+    for name in ("net", "other"):
+        assert plant.call("DELETE", f"/api/models/{name}").status_code == 204
 
 
 def test_tensors_as_bytes(plant: Served, stub: Stub) -> None:

@@ -64,6 +64,7 @@ class Engines:
     def watch(self, addresses: Collection[str]) -> None:
         """Knows these models, by their addresses, and no others."""
         self._models = set(addresses)
+        self._cards.clear()
         self._engines = {
             address: each for address, each in self._engines.items() if address in self._models
         }
