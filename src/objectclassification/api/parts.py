@@ -10,8 +10,8 @@ from typing import Protocol
 from objectclassification.api.counts import HttpCounts
 from objectclassification.auth import Identity, Tokens
 from objectclassification.bus import Bus
-from objectclassification.classification.outcome import Outcome
 from objectclassification.classification.engines.engines import Engines
+from objectclassification.classification.outcome import Outcome
 from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
