@@ -42,7 +42,7 @@ def measure() -> list[Row]:
         print("left out: there is no TensorFlow.js to compare the detector with")
         return []
     detector = Detector()
-    small = cv2.resize(photograph(), (detector.side, detector.side), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(photograph(), detector.size, interpolation=cv2.INTER_AREA)
     picture = np.ascontiguousarray(small[..., ::-1], np.uint8)
     ours: list[float] = []
     theirs: list[float] = []

@@ -94,7 +94,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             database is gone while its pictures are there.
         DiskFull: there is no room to start.
         NewerDatabase: a newer version made it.
-        ConfigurationError: the certificate, or the file of ``engine_headers``, cannot be used.
+        ConfigurationError: the certificate, the device, or the file of ``engine_headers``, cannot
+            be used.
         ModelError: the model cannot be used.
     """
     async with AsyncExitStack() as stack:
@@ -213,6 +214,7 @@ async def _pool(settings: ServerSettings, stack: AsyncExitStack) -> ClassifierPo
         timeout_s=settings.classify_timeout_s,
         max_pixels=settings.max_pixels,
         top=settings.top,
+        device=settings.device,
     )
     stack.push_async_callback(pool.close)
     await pool.start()

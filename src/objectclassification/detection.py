@@ -15,6 +15,9 @@ from objectclassification.errors import BadMessage
 Detect = bool | Literal["classify"]
 """No boxes, boxes, or boxes each of which is classified by itself, too."""
 
+Task = Literal["classification", "detection"]
+"""What a model does: name what a picture shows, or find boxes."""
+
 OPTION: Final = "detect"
 """The snap's option. It is the server's: cameras are not told of it."""
 

@@ -86,6 +86,7 @@ class Pool(Protocol):
         model: Path | None,
         crops: tuple[Crop, ...],
         detect: Detect,
+        detector: Path | None,
         tensor: Input | None,
     ) -> Outcome:
         """Classifies one picture; ImageError, ModelError or ChildDied."""
@@ -252,7 +253,7 @@ class Worker:
             raise NotFound(jobs.LOST)
         for attempt in range(1, jobs.MOST_ATTEMPTS + 1):
             try:
-                return await self._with_its_model(job, path, asked)
+                return await self._with_its_models(job, path, asked)
             except ChildNotStarted:
                 raise
             except ChildDied as exc:
@@ -266,8 +267,8 @@ class Worker:
                     raise
         raise AssertionError("unreachable")
 
-    async def _with_its_model(self, job: jobs.Job, path: Path, asked: Questions) -> Outcome:
-        model = self._blobs.path(job.model_key) if job.model_key else None
+    async def _with_its_models(self, job: jobs.Job, path: Path, asked: Questions) -> Outcome:
+        model = self._model(job.model_key)
         engines = self._engines if job.address is not None else None
         try:
             outcome = await self._pool.classify(
@@ -276,18 +277,22 @@ class Worker:
                 model=model if engines is None else None,
                 crops=asked.crops,
                 detect=job.detect,
+                detector=self._model(job.detector_key),
                 tensor=None if engines is None or model is None else engines.card(model).input,
             )
             if engines is not None and model is not None:
                 outcome = await engines.label(model, outcome)
             return outcome
         except ModelError:
-            # It may have been exchanged and removed since the job was leased.
-            key, address = await self._database.read(lambda c: models.used_by(c, job.picture_id))
-            if key == job.model_key:
+            # One may have been exchanged and removed since the job was leased.
+            now = await self._database.read(lambda c: models.used_by(c, job.picture_id))
+            if now == (job.model_key, job.detector_key, job.address):
                 raise
-            now = replace(job, model_key=key, address=address)
-            return await self._with_its_model(now, path, asked)
+            job = replace(job, model_key=now[0], detector_key=now[1], address=now[2])
+            return await self._with_its_models(job, path, asked)
+
+    def _model(self, key: str | None) -> Path | None:
+        return None if key is None else self._blobs.path(key)
 
     async def _finish(
         self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float

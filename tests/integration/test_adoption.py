@@ -125,6 +125,15 @@ class TestWhatIsAdopted:
         assert [scores[color] for color in COLORS] == pytest.approx(expected, rel=1e-3)
         assert found.embedding.tolist() == [0, 1, 0]
 
+    def test_classes_that_do_not_exclude_each_other(self, tmp_path: Path) -> None:
+        """A sigmoid says of each by itself whether it is there."""
+        classifier = adopted(saved(network(ends="Sigmoid"), tmp_path), tmp_path)
+        found = classifier.classify(plain(255, 255, 0))
+        scores = {each.label: each.score for each in found.predictions}
+        sure = 1 / (1 + np.exp(-4))
+        assert [scores[color] for color in COLORS] == pytest.approx([sure, sure, 0.5], rel=1e-3)
+        assert found.embedding.tolist() == [1, 1, 0]
+
     def test_pixels_as_they_are(self, tmp_path: Path) -> None:
         file = saved(network(kind=TensorProto.UINT8, ends="Softmax"), tmp_path)
         assert (
@@ -272,7 +281,6 @@ class TestWhatIsRefused:
         [
             ({"kind": TensorProto.INT64}, "takes pixels as INT64"),
             ({"batch": 8}, r"takes \[8, 3, 16, 16\]"),
-            ({"ends": "Sigmoid"}, "ends in a sigmoid"),
         ],
     )
     def test_a_network_of_another_kind(
@@ -317,14 +325,6 @@ class TestWhatIsRefused:
         file.write_bytes(content)
         with pytest.raises(ModelError, match="is not an ONNX file"):
             adopt(file, Card())
-
-    def test_a_detector(self, tmp_path: Path) -> None:
-        model = network()
-        model.graph.output.append(
-            helper.make_tensor_value_info("means", TensorProto.FLOAT, ["b", 3])
-        )
-        with pytest.raises(ModelError, match="1 input and 2 outputs"):
-            adopted(saved(model, tmp_path), tmp_path)
 
     @given(noise=st.binary(max_size=200), at=st.integers(0, 2000), cut=st.integers(1, 40))
     @settings(

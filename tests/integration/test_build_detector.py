@@ -20,9 +20,9 @@ from tools.build_models.packages import fetch
 from objectclassification.classification.detector import (
     MIN_SCORE,
     SHIPPED_DETECTOR,
-    squeeze,
     surest,
 )
+from objectclassification.classification.fitting import fitted
 from tests.parts import TFJS, require
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, SKIMAGE
 
@@ -69,7 +69,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.uint8]:
 
 def seen(photograph: Path) -> NDArray[np.uint8]:
     with Image.open(photograph) as image:
-        return squeeze(image.convert("RGB"), ssdlite.SIDE)
+        return fitted(image.convert("RGB"), (ssdlite.SIDE, ssdlite.SIDE), "stretch")[0]
 
 
 def outputs(model: bytes, pictures: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.float32], ...]]:

@@ -129,6 +129,16 @@ def test_of_twins_the_surer_one_stays_and_other_labels_do_not_compete() -> None:
     assert surest(boxes, scores, min_score=0.95, most=10) == []
 
 
+def test_of_a_crowd_each_is_found_though_each_has_a_dozen_boxes() -> None:
+    """As YOLO gives them."""
+    places = np.arange(90, dtype=np.float32) / 100
+    boxes = np.stack([places, places * 0, places + 0.009, places * 0 + 0.5], axis=1)
+    twelve = np.repeat(boxes, 12, axis=0).astype(np.float32)
+    scores = np.linspace(0.6, 0.9, len(twelve), dtype=np.float32)[:, None]
+    found = surest(twelve, scores, min_score=0.5, most=100)
+    assert sorted(box[0] for _, _, box in found) == pytest.approx(places.tolist())
+
+
 coordinates = st.floats(-2, 3, width=32) | st.just(float("nan"))
 numbers = arrays.arrays(np.float32, (30, 4), elements=coordinates)
 chances = arrays.arrays(np.float32, (30, 3), elements=st.floats(0, 1, width=32))

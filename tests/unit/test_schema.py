@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 
 from objectclassification.errors import EXIT_CONFIGURATION, DataFolderUnusable, NewerDatabase
-from objectclassification.store.schema import revision, upgrade
-from objectclassification.store.tables import metadata, snippets
+from objectclassification.store import models
+from objectclassification.store.schema import MIGRATIONS, revision, upgrade
+from objectclassification.store.tables import metadata, model_uses, snippets
 from objectclassification.store.writer import open_database
 
 
@@ -41,6 +44,28 @@ def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     with database.engine.connect() as connection:
         assert revision(connection) == first is not None
         assert len(connection.execute(select(snippets)).all()) == 1
+    database.close()
+
+
+def test_models_that_were_used_before_detectors_classify(tmp_path: Path) -> None:
+    database = open_database(tmp_path / "db")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        for row in ("models VALUES ('valve', 'aa', 7, 1.5)", "model_uses VALUES ('door', 'valve')"):
+            connection.execute(text(f"INSERT INTO {row}"))
+        connection.execute(text("INSERT INTO model_uses VALUES ('yard', NULL)"))
+    upgrade(database.engine)
+    with database.engine.connect() as connection:
+        (valve,) = models.every(connection)
+        assert (valve.task, valve.cameras) == ("classification", ("door",))
+        uses = connection.execute(select(model_uses)).mappings().all()
+    assert {(row["camera"], row["task"], row["model_id"]) for row in uses} == {
+        ("door", "classification", "valve"),
+        ("yard", "classification", None),
+    }
     database.close()
 
 

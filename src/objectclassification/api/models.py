@@ -20,6 +20,7 @@ from objectclassification.api.access import Admin, Reader, Used, answer, body_of
 from objectclassification.bounds import MODEL_NAME_PATTERN
 from objectclassification.classification.engines.card import MOST_CARD_BYTES, WantedEngine
 from objectclassification.classification.trial import MOST_BYTES, try_model
+from objectclassification.detection import Task
 from objectclassification.errors import (
     BadMessage,
     Busy,
@@ -51,16 +52,18 @@ class ModelShown(msgspec.Struct, frozen=True):
     Attributes:
         id: its name.
         sha256: of its file, hexadecimal; it is with every prediction.
+        task: what it does; a camera has one model for each task.
         size_bytes: of its file.
         added_at: RFC 3339, UTC.
         cameras: that use it by name.
-        by_every_other: whether every camera without a model of its own uses it.
+        by_every_other: whether every camera without a model of its own for that uses it.
         address: where an engine has it; None: it is a file.
         away: why its engine is not ready with it now; None: it is, or it is a file.
     """
 
     id: str
     sha256: str
+    task: Task
     size_bytes: int
     added_at: str
     cameras: tuple[str, ...]
@@ -70,9 +73,16 @@ class ModelShown(msgspec.Struct, frozen=True):
 
 
 class UseWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which cameras use a model; none named is every camera without a model of its own."""
+    """Which cameras use a model.
+
+    Attributes:
+        cameras: their names; none is every camera without a model of its own for its task.
+        task: for the name `shipped`: of which task it is meant; None is both. Another model has
+            one of its own.
+    """
 
     cameras: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
+    task: Task | None = None
 
 
 @router.get("", summary="The models that were added")
@@ -89,32 +99,39 @@ async def add(model_id: ModelName, request: Request, parts: Used, identity: Admi
     """
     async with _alone(request):
         try:
-            key, size, address = await _take(request, parts, model_id)
+            taken = await _take(request, parts, model_id)
         except OSError as exc:
             if exc.errno in NO_SPACE:
                 raise DiskFull from exc
             raise StoreError(f"the model cannot be written: {exc.strerror}") from exc
         try:
             is_new = await parts.database.write(
-                lambda c: models.add(c, model_id, key, size, at=time.time(), address=address)
+                lambda c: models.add(c, model_id, taken, at=time.time())
             )
         except Conflict:
-            if key not in await parts.database.read(models.blobs):
-                parts.blobs.delete(key)
+            if taken.sha256 not in await parts.database.read(models.blobs):
+                parts.blobs.delete(taken.sha256)
             raise
     parts.engines.watch(await parts.database.read(models.addresses))
-    log.info("a model was added", model=model_id, sha256=key, engine=address)
+    log.info(
+        "a model was added",
+        model=model_id,
+        sha256=taken.sha256,
+        task=taken.task,
+        engine=taken.address,
+    )
     return answer(await _find(parts, model_id), 201 if is_new else 200)
 
 
 @router.post("/{model_id}/use", summary="Have cameras use a model")
 async def use(model_id: ModelName, request: Request, parts: Used, identity: Admin) -> Response:
-    """From their next picture on; pictures that wait are classified by it, too. The name `shipped`
-    is the model that comes with the server."""
+    """From their next picture on; pictures that wait are looked at with it, too. A camera has a
+    classifier and a detector, and keeps one when the other is exchanged. The name `shipped` is the
+    models that come with the server, or the one of them for `task`."""
     wanted = _decoded(await json_body(request), UseWanted, "a use of a model")
 
     def work(connection: Connection) -> None:
-        models.use(connection, model_id, wanted.cameras)
+        models.use(connection, model_id, wanted.cameras, task=wanted.task)
         elsewhere.sort_again(connection)
 
     await parts.database.write(work)
@@ -143,8 +160,8 @@ async def _alone(request: Request) -> AsyncIterator[None]:
         yield
 
 
-async def _take(request: Request, parts: Used, model_id: str) -> tuple[str, int, str | None]:
-    """Brings the model to the disk and tries it; returns its blob's key, its size, its address."""
+async def _take(request: Request, parts: Used, model_id: str) -> models.Taken:
+    """Brings the model to the disk and tries it; says what it is."""
     if request.headers.get("content-type", "").partition(";")[0].strip() == "application/json":
         return await _take_engine(request, parts, model_id)
     length = request.headers.get("content-length", "")
@@ -156,17 +173,20 @@ async def _take(request: Request, parts: Used, model_id: str) -> tuple[str, int,
         await _receive(request, incoming)
         if not await asyncio.to_thread(_may_be_onnx, incoming):
             raise ModelError("this is not a model: an ONNX file was expected")
-        outcome = await try_model(incoming.path, timeout_s=parts.settings.classify_timeout_s)
-        if outcome.model_id != model_id:
-            raise ModelError(f"the file says that it is called {outcome.model_id!r}: use that name")
+        settings = parts.settings
+        tried = await try_model(
+            incoming.path, timeout_s=settings.classify_timeout_s, device=settings.device
+        )
+        if tried.model_id != model_id:
+            raise ModelError(f"the file says that it is called {tried.model_id!r}: use that name")
         key = incoming.sha256
         await asyncio.to_thread(parts.blobs.keep, incoming, key)
-        return key, incoming.size, None
+        return models.Taken(key, incoming.size, tried.task)
     finally:
         incoming.discard()
 
 
-async def _take_engine(request: Request, parts: Used, model_id: str) -> tuple[str, int, str]:
+async def _take_engine(request: Request, parts: Used, model_id: str) -> models.Taken:
     content = bytearray()
     async for chunk in body_of(request):
         content += chunk
@@ -179,7 +199,7 @@ async def _take_engine(request: Request, parts: Used, model_id: str) -> tuple[st
     key, stored = card.sha256, card.encoded()
     if key not in await parts.database.read(models.blobs):
         await asyncio.to_thread(parts.blobs.put, key, stored)
-    return key, len(stored), card.address
+    return models.Taken(key, len(stored), "classification", card.address)
 
 
 async def _receive(request: Request, incoming: Incoming) -> None:
@@ -230,6 +250,7 @@ def _shown(model: models.StoredModel, away: str | None) -> ModelShown:
     return ModelShown(
         id=model.id,
         sha256=model.sha256,
+        task=model.task,
         size_bytes=model.size_bytes,
         added_at=rfc3339(model.added_at),
         cameras=model.cameras,

@@ -14,7 +14,8 @@ import resource
 import signal
 import sys
 import warnings
-from typing import TYPE_CHECKING, BinaryIO, Final, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -25,11 +26,13 @@ from objectclassification.classification.frames import (
     Failed,
     Job,
     Setup,
+    Trial,
     frame,
 )
+from objectclassification.classification.outcome import Tried
 from objectclassification.errors import (
+    ConfigurationError,
     ImageError,
-    MissingExtra,
     ModelError,
     NotFound,
     Undecodable,
@@ -77,16 +80,22 @@ def _serve(jobs: BinaryIO, answers: int) -> None:
         from objectclassification.classification.look import Looker
 
         looker = Looker(setup)
-    except (MissingExtra, ModelError) as exc:
+    except (ConfigurationError, ModelError) as exc:
         _write(answers, Failed.of(exc))
         return
     _write(answers, looker.ready)
-    while (job := _read(jobs, Job)) is not None:
+    # A type alias is no type to a type checker, when it comes as an argument.
+    kinds: Any = Job | Trial
+    while (job := _read(jobs, kinds)) is not None:
         _write(answers, _answer(looker, job))
 
 
-def _answer(looker: Looker, job: Job) -> Done | Failed:
+def _answer(looker: Looker, job: Job | Trial) -> Done | Tried | Failed:
     try:
+        if isinstance(job, Trial):
+            from objectclassification.classification.tried import tried
+
+            return tried(Path(job.model), Path(job.path), looker.ready.choice.device)
         return looker.look(job)
     except (ImageError, ModelError) as exc:
         return Failed.of(exc)

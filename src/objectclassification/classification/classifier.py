@@ -5,16 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from objectclassification.classification.images import Picture, opened_as_rgb
-from objectclassification.classification.model_file import MODELS, Name, Pixels, load, unfit
+from objectclassification.classification.model_file import (
+    MODELS,
+    ModelFile,
+    Name,
+    Pixels,
+    load,
+    unfit,
+)
 from objectclassification.classification.predictions import Classification
-from objectclassification.classification.ranking import ranked, softmax
+from objectclassification.classification.ranking import ranked, sigmoid, softmax
 from objectclassification.errors import MissingExtra
 
 try:
@@ -38,23 +45,29 @@ class Classifier:
         middle: the share of that which the model sees.
     """
 
-    def __init__(self, model: Path | None = None, *, threads: int = 1) -> None:
+    def __init__(
+        self, model: Path | ModelFile | None = None, *, threads: int = 1, device: str = "cpu"
+    ) -> None:
         """Load a model: some 30 ms.
 
         Args:
-            model: an ONNX file with our metadata; the shipped EfficientNet-Lite0 if None.
+            model: an ONNX file with our metadata, or one that is loaded; the shipped
+                EfficientNet-Lite0 if None.
             threads: of one inference. A second one makes 2.1 ms of 2.9 and takes a whole core for
                 it, which another picture can use better: hence 1.
+            device: one of :func:`.model_file.devices`.
 
         Raises:
             ModelError: there is no such file, or it is not a model that we can use.
         """
-        path = model or SHIPPED_MODEL
-        self._model = load(path, _Facts, threads=threads)
-        facts = self._model.facts
+        if not isinstance(model, ModelFile):
+            model = load(model or SHIPPED_MODEL, threads=threads, device=device)
+        self._model = model
+        facts = model.facts(_Facts)
         self.model_id, self.labels = facts.id, facts.labels
         self.model_sha256 = self._model.sha256
         self.short_side = facts.preprocessing.short_side
+        self._activation = _ACTIVATIONS[facts.activation]
         self._crop = crop = facts.preprocessing.crop
         self.middle = crop / self.short_side
         if (
@@ -62,7 +75,7 @@ class Classifier:
             or self._model.outputs.get("logits") != [len(self.labels)]
             or self.short_side < crop
         ):
-            raise unfit(path)
+            raise unfit(model.path)
         self._outputs = [name for name in ("logits", "embedding") if name in self._model.outputs]
 
     def classify(self, picture: Picture, *, top: int = 5) -> Classification:
@@ -121,7 +134,7 @@ class Classifier:
         pixels = prepare(image, short_side=self.short_side, crop=self._crop)
         decoded = time.perf_counter()
         logits, *embedding = self._model.run(self._outputs, {"image": pixels[None]})
-        predictions = ranked(softmax(logits[0]), self.labels, top=top)
+        predictions = ranked(self._activation(logits[0]), self.labels, top=top)
         elapsed_ms = {
             "decode": round((decoded - start) * 1000, 3),
             "infer": round((time.perf_counter() - decoded) * 1000, 3),
@@ -166,3 +179,7 @@ class _Facts(msgspec.Struct, frozen=True):
     id: Name
     labels: tuple[Name, ...]
     preprocessing: _Preprocessing
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+
+
+_ACTIVATIONS: Final = {"softmax": softmax, "sigmoid": sigmoid}

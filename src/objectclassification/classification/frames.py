@@ -11,10 +11,11 @@ from typing import Final
 
 import msgspec
 
-from objectclassification.classification.outcome import Thumbnail
+from objectclassification.classification.outcome import Thumbnail, Tried
 from objectclassification.classification.tensors import Input
 from objectclassification.detection import Detect
 from objectclassification.errors import (
+    ConfigurationError,
     MissingExtra,
     ModelError,
     NotAnImage,
@@ -30,22 +31,31 @@ LENGTH: Final = struct.Struct(">I")
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The first frame to a child. ``model``: the file, or None for the shipped one."""
+    """The first frame to a child.
+
+    Attributes:
+        model: the file, or None for the shipped one.
+        max_pixels: the most pixels a picture may have by its header.
+        top: how many predictions to give for each picture.
+        device: where its models run, or ``auto``.
+    """
 
     model: str | None
     max_pixels: int
     top: int
+    device: str
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, tag=True):
     """One picture to classify.
 
     Attributes:
         path: its file.
         thumbnail: whether to make one.
-        model: a model's file, or None for that of the setup.
+        model: a classifier's file, or None for that of the setup.
         crops: rectangles of it to embed, too.
         detect: whether boxes are wanted.
+        detector: a detector's file, or None for the shipped one.
         input: the tensor to make of it for an engine, which then finds the labels; else None.
     """
 
@@ -54,7 +64,29 @@ class Job(msgspec.Struct, frozen=True):
     model: str | None = None
     crops: tuple[Crop, ...] = ()
     detect: Detect = False
+    detector: str | None = None
     input: Input | None = None
+
+
+class Trial(msgspec.Struct, frozen=True, tag=True):
+    """A model to try on a picture; both are files."""
+
+    model: str
+    path: str
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """Where models run, and why.
+
+    Attributes:
+        device: its name.
+        took_ms: of each device that was measured, milliseconds for one picture.
+        failed: devices that do not work, and why.
+    """
+
+    device: str
+    took_ms: dict[str, float] = {}
+    failed: dict[str, str] = {}
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -62,6 +94,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
     model_id: str
     model_sha256: str
+    choice: Choice
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
@@ -104,14 +137,14 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
             return TooManyPixels(width=self.width, height=self.height, limit=self.limit)
         if self.code == MissingExtra.code:
             return MissingExtra("classification", "server")
-        kinds = {kind.code: kind for kind in (NotAnImage, Undecodable, NotFound, ModelError)}
-        return kinds[self.code](self.detail)
+        kinds = (NotAnImage, Undecodable, NotFound, ModelError, ConfigurationError)
+        return {kind.code: kind for kind in kinds}[self.code](self.detail)
 
 
-Answer = Ready | Done | Failed
+Answer = Ready | Done | Tried | Failed
 
 
-def frame(message: Setup | Job | Answer) -> bytes:
+def frame(message: Setup | Job | Trial | Answer) -> bytes:
     """Encode a message with its length before it."""
     body = msgspec.msgpack.encode(message)
     return LENGTH.pack(len(body)) + body

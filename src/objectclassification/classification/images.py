@@ -109,19 +109,20 @@ def decode(
             return to_rgb(image), info
 
 
-def opened_as_rgb(picture: Picture, *, min_short: int) -> Image.Image:
+def opened_as_rgb(picture: Picture, *, min_short: int, min_long: int = 0) -> Image.Image:
     """Take a picture in any form; returns it upright and RGB.
 
     Args:
         picture: a file, bytes, Pillow image or RGB array.
         min_short: as for :func:`decode`, of a file or bytes.
+        min_long: the same.
 
     Raises:
         NotAnImage, Undecodable, TooManyPixels, OSError: as for :func:`decode`.
         ValueError: an array that is not uint8 ``[height, width, 3]``.
     """
     if isinstance(picture, Path | bytes):
-        return decode(picture, min_short=min_short)[0]
+        return decode(picture, min_short=min_short, min_long=min_long)[0]
     if isinstance(picture, Image.Image):
         return to_rgb(picture)
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from objectclassification.classification import images, tensors
-from objectclassification.classification.classifier import Classifier
+from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier
 from objectclassification.classification.detector import Detector
+from objectclassification.classification.device import choose
 from objectclassification.classification.frames import Done, Job, Ready, Setup
 from objectclassification.classification.loaded import Loaded
 from objectclassification.classification.outcome import Thumbnail
@@ -30,9 +31,6 @@ classifier. A 1080p JPEG is decoded whole for it."""
 class Looker:
     """Looks at pictures with the classifiers of cameras and, once that is asked for, a detector.
 
-    The detector is loaded at its first use: that takes 60 ms once, and a child that is never asked
-    for boxes has not its 70 MB.
-
     Attributes:
         ready: what to say of its own classifier, the one of pictures whose camera has no other.
     """
@@ -42,12 +40,14 @@ class Looker:
 
         Raises:
             ModelError: it cannot be used.
+            ConfigurationError: there is no such device.
         """
-        self._models = Loaded(Path(setup.model) if setup.model else None)
-        self._detector: Detector | None = None
+        model = Path(setup.model) if setup.model else None
+        choice = choose(setup.device, model or SHIPPED_MODEL)
+        self._models = Loaded(model, choice.device)
         self._setup = setup
         own = self._models.own
-        self.ready = Ready(own.model_id, own.model_sha256)
+        self.ready = Ready(own.model_id, own.model_sha256, choice)
 
     def look(self, job: Job) -> Done:
         """Look at one picture.
@@ -57,13 +57,14 @@ class Looker:
             ModelError: a model cannot be used.
         """
         elapsed_ms: dict[str, float] = {}
-        classifier, own = self._models.get(job.model), self._models.own
-        min_short = self._min_short(classifier, job)
+        classifier, own = self._models.classifier(job.model), self._models.own
+        detector = self._models.detector(job.detector) if job.detect else None
+        min_short, min_long = self._min_sides(classifier, detector, job)
         with _timed(elapsed_ms, "decode"):
             image, info = images.decode(
                 Path(job.path),
                 min_short=min_short,
-                min_long=images.THUMBNAIL_SIDE if job.thumbnail else 0,
+                min_long=min_long,
                 max_pixels=self._setup.max_pixels,
             )
         tensor = b""
@@ -76,7 +77,11 @@ class Looker:
             with _timed(elapsed_ms, "crops"):
                 cuts = (images.cut(image, crop, own.middle) for crop in job.crops)
                 crops = tuple(_stored(own.embed(cut)) for cut in cuts)
-        boxes, detector = self._boxes(image, classifier, job.detect, elapsed_ms)
+        boxes: tuple[Prediction, ...] = ()
+        found_by = None
+        if detector is not None:
+            boxes = _boxes(image, classifier, detector, job.detect, elapsed_ms)
+            found_by = Model(detector.model_id, detector.model_sha256) if boxes else None
         thumbnail = None
         if job.thumbnail:
             with _timed(elapsed_ms, "thumbnail"):
@@ -94,7 +99,7 @@ class Looker:
             thumbnail=thumbnail,
             elapsed_ms=elapsed_ms,
             crops=crops,
-            detector=detector,
+            detector=found_by,
             tensor=tensor,
         )
 
@@ -118,46 +123,41 @@ class Looker:
         with _timed(elapsed_ms, "embed"):
             return labels, own.embed(image)
 
-    def _min_short(self, classifier: Classifier, job: Job) -> int:
-        """Pixels of the shorter side that serve whoever looks at the picture.
+    def _min_sides(
+        self, classifier: Classifier, detector: Detector | None, job: Job
+    ) -> tuple[int, int]:
+        """Pixels of the shorter and the longer side that serve whoever looks at the picture.
 
         Decoded for the classifier alone (a 1080p JPEG at 1/4, not 1/2), two of 47 objects of 33
         photographs are lost, for 1 ms.
         """
         side = max(classifier.short_side, self._models.own.short_side)
-        sides = [images.short_side_for(side, job.crops)]
+        short = [images.short_side_for(side, job.crops)]
+        long = [images.THUMBNAIL_SIDE if job.thumbnail else 0]
         if job.input is not None:
-            sides.append(job.input.short_side)
-        if job.detect:
-            sides.append(self._used_detector().side)
+            short.append(job.input.short_side)
+        if detector is not None:
+            short.append(detector.min_short)
+            long.append(detector.min_long)
         if job.detect == "classify":
-            sides.append(CROPS_SHORT_SIDE)
-        return max(sides)
+            short.append(CROPS_SHORT_SIDE)
+        return max(short), max(long)
 
-    def _used_detector(self) -> Detector:
-        if self._detector is None:
-            self._detector = Detector()
-        return self._detector
 
-    def _boxes(
-        self,
-        image: Image.Image,
-        classifier: Classifier,
-        detect: Detect,
-        elapsed_ms: dict[str, float],
-    ) -> tuple[tuple[Prediction, ...], Model | None]:
-        if not detect:
-            return (), None
-        detector = self._used_detector()
-        found = detector.detect_decoded(image)
-        elapsed_ms |= found.elapsed_ms
-        if not found.predictions:
-            return (), None
-        boxes = _signed(found.predictions, detector.model_id)
-        if detect == "classify":
-            with _timed(elapsed_ms, "boxes"):
-                boxes = tuple(_with_crop(image, classifier, box) for box in boxes)
-        return boxes, Model(detector.model_id, detector.model_sha256)
+def _boxes(
+    image: Image.Image,
+    classifier: Classifier,
+    detector: Detector,
+    detect: Detect,
+    elapsed_ms: dict[str, float],
+) -> tuple[Prediction, ...]:
+    found = detector.detect_decoded(image)
+    elapsed_ms |= found.elapsed_ms
+    boxes = _signed(found.predictions, detector.model_id)
+    if detect == "classify" and boxes:
+        with _timed(elapsed_ms, "boxes"):
+            boxes = tuple(_with_crop(image, classifier, box) for box in boxes)
+    return boxes
 
 
 def _with_crop(image: Image.Image, classifier: Classifier, found: Prediction) -> Prediction:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,16 @@ except ImportError as exc:
 METADATA_KEY: Final = "objectclassification"
 """Where a model file keeps its id, labels and preprocessing: one JSON object."""
 
+PROVIDERS: Final = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""Devices, and what ONNX Runtime calls them. Which there are depends on the package that brings it:
+``onnxruntime`` has cpu, and coreml on macOS; ``onnxruntime-gpu`` and ``onnxruntime-openvino`` have
+one more."""
+
 MODELS: Final = Path(__file__).parent / "models"
 """The models that are shipped."""
 
@@ -36,21 +46,36 @@ Facts = TypeVar("Facts")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile(Generic[Facts]):
+class ModelFile:
     """A loaded model.
 
     Attributes:
-        facts: what its metadata says.
-        sha256: hex digest of its file.
+        path: its file.
+        sha256: hex digest of that.
         inputs: names and shapes without the batch.
-        outputs: shapes without the batch, by name.
+        outputs: shapes without the batch, by name; a name stands for a size that changes.
     """
 
-    facts: Facts
+    path: Path
     sha256: str
     inputs: list[tuple[str, list[int]]]
-    outputs: dict[str, list[int]]
+    outputs: dict[str, list[int | str]]
     _session: onnxruntime.InferenceSession
+
+    def facts(self, kind: type[Facts]) -> Facts:
+        """What its metadata says.
+
+        Args:
+            kind: the shape of that.
+
+        Raises:
+            ModelError: it says something else.
+        """
+        said = self._session.get_modelmeta().custom_metadata_map
+        try:
+            return msgspec.json.decode(said[METADATA_KEY], type=kind)
+        except (KeyError, msgspec.MsgspecError, RecursionError) as exc:
+            raise ModelError(f"{self.path} lacks our metadata: labels and preprocessing") from exc
 
     def run(self, outputs: Sequence[str], inputs: dict[str, Any]) -> list[Any]:
         """Runs the network: arrays in, arrays out."""
@@ -58,30 +83,30 @@ class ModelFile(Generic[Facts]):
         return found
 
 
-def load(path: Path, facts: type[Facts], *, threads: int) -> ModelFile[Facts]:
+def devices() -> tuple[str, ...]:
+    """Those of :data:`PROVIDERS` that this installation of ONNX Runtime knows."""
+    known = onnxruntime.get_available_providers()
+    return tuple(device for device, provider in PROVIDERS.items() if provider in known)
+
+
+def load(path: Path, *, threads: int, device: str = "cpu") -> ModelFile:
     """Load a model.
 
     Args:
         path: an ONNX file with our metadata.
-        facts: the shape of that metadata.
         threads: of one inference.
+        device: where it runs; what that cannot do runs on the processor.
 
     Raises:
-        ModelError: there is no such file, or it is not a model that we can use.
+        ModelError: there is no such file, or it is not a model that we can use there.
     """
     try:
         content = path.read_bytes()
     except OSError as exc:
         raise ModelError(f"the model {path} cannot be read: {exc.strerror}") from exc
-    session = _session(content, path, threads)
-    try:
-        known = msgspec.json.decode(
-            session.get_modelmeta().custom_metadata_map[METADATA_KEY], type=facts
-        )
-    except (KeyError, msgspec.MsgspecError, RecursionError) as exc:
-        raise ModelError(f"{path} lacks our metadata: labels and preprocessing") from exc
+    session = _session(content, path, threads, device)
     return ModelFile(
-        facts=known,
+        path=path,
         sha256=hashlib.sha256(content).hexdigest(),
         inputs=[(node.name, node.shape[1:]) for node in session.get_inputs()],
         outputs={node.name: node.shape[1:] for node in session.get_outputs()},
@@ -94,7 +119,7 @@ def unfit(path: Path) -> ModelError:
     return ModelError(f"{path} has inputs or outputs that do not fit its metadata")
 
 
-def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(content: bytes, path: Path, threads: int, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what it has to say comes back as an exception
@@ -104,7 +129,16 @@ def _session(content: bytes, path: Path, threads: int) -> onnxruntime.InferenceS
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(path.absolute())
     )
+    wanted, processor = PROVIDERS[device], PROVIDERS["cpu"]
+    # It has threads of its own, as many as cores if nobody says otherwise.
+    settings = {"num_of_threads": str(threads)} if device == "openvino" else {}
+    providers = [processor] if wanted == processor else [(wanted, settings), processor]
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=providers)
     except Exception as exc:  # the runtime's errors share no base class
-        raise ModelError(f"{path} is not a model that ONNX Runtime can load") from exc
+        where = "" if device == "cpu" else f" on {device}"
+        raise ModelError(f"{path} is not a model that ONNX Runtime can load{where}") from exc
+    # A provider whose libraries or whose hardware is missing is left out without a word.
+    if wanted not in session.get_providers():
+        raise ModelError(f"{device} does not work here: ONNX Runtime cannot start it")
+    return session

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from objectclassification.detection import Task
 from objectclassification.receipts import Model, Prediction
 
 
@@ -21,6 +22,20 @@ class Thumbnail(msgspec.Struct, frozen=True):
     content: bytes
     width: int
     height: int
+
+
+class Tried(msgspec.Struct, frozen=True, tag=True):
+    """A model that was tried on a picture and is good.
+
+    Attributes:
+        model_id: its name.
+        task: what it does.
+        elapsed_ms: milliseconds for the picture, without decoding it.
+    """
+
+    model_id: str
+    task: Task
+    elapsed_ms: float
 
 
 @dataclass(frozen=True, slots=True)

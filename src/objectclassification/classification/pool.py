@@ -16,20 +16,22 @@ import structlog
 from objectclassification.classification.frames import (
     LENGTH,
     Answer,
+    Choice,
     Done,
     Failed,
     Job,
     Ready,
     Setup,
+    Trial,
     frame,
 )
 from objectclassification.classification.header import MAX_PIXELS
-from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.outcome import Outcome, Tried
 from objectclassification.classification.tensors import Input
 from objectclassification.detection import Detect
 from objectclassification.errors import (
     ChildDied,
-    MissingExtra,
+    ConfigurationError,
     ModelError,
     ObjectClassificationError,
 )
@@ -74,6 +76,7 @@ class ClassifierPool:
         model: Path | None = None,
         max_pixels: int = MAX_PIXELS,
         top: int = 5,
+        device: str = "auto",
     ) -> None:
         """Describe a pool; :meth:`start` starts it.
 
@@ -84,10 +87,11 @@ class ClassifierPool:
             model: an ONNX file, or None for the shipped one.
             max_pixels: the most pixels a picture may have by its header.
             top: how many predictions to give for each picture.
+            device: where models run; ``auto`` is the quickest, which the first child measures.
         """
         self.size = size or max(1, len(os.sched_getaffinity(0)) - 1)
         self._timeout_s = timeout_s
-        self._setup = Setup(str(model) if model else None, max_pixels, top)
+        self._setup = Setup(_name(model), max_pixels, top, device)
         # Places, each with its child or None. Last in, first out: the warm child works.
         self._idle: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
         for _ in range(self.size):
@@ -113,6 +117,7 @@ class ClassifierPool:
 
         Raises:
             ModelError: the model cannot be used.
+            ConfigurationError: there is no such device.
             MissingExtra: the extra ``server`` is not installed.
             ChildDied: the child could not be started.
         """
@@ -133,6 +138,7 @@ class ClassifierPool:
         model: Path | None = None,
         crops: tuple[Crop, ...] = (),
         detect: Detect = False,
+        detector: Path | None = None,
         tensor: Input | None = None,
     ) -> Outcome:
         """Classify the picture in a file; waits for a child that is free.
@@ -140,31 +146,57 @@ class ClassifierPool:
         Args:
             path: the picture.
             thumbnail: also make a thumbnail, out of the same decoding.
-            model: an ONNX file to use instead of the pool's own.
+            model: a classifier's file to use instead of the pool's own.
             crops: rectangles to embed, out of the same decoding.
             detect: also find boxes, out of the same decoding, and classify each by itself if asked.
+            detector: a detector's file to use instead of the shipped one.
             tensor: make this of it for an engine, instead of labels.
 
         Raises:
-            ModelError: that model cannot be used.
+            ModelError: a model cannot be used.
             NotAnImage, Undecodable, TooManyPixels: the picture is bad, whoever tries it.
             NotFound: the file cannot be read.
             ChildDied: the child died or took longer than ``timeout_s``; retryable.
             ChildNotStarted: there is none to ask: none can be started, or the pool was closed.
         """
+        job = Job(str(path), thumbnail, _name(model), crops, detect, _name(detector))
+        answer = await self._ask(job)
+        if not isinstance(answer, Done):
+            raise _error(answer)
+        return _outcome(answer)
+
+    async def try_model(self, model: Path, picture: Path) -> Tried:
+        """Have a child look at a picture with a model that nobody relies on yet.
+
+        Args:
+            model: an ONNX file with our metadata.
+            picture: a picture's file.
+
+        Raises:
+            ModelError: it cannot be loaded, failed, or said what no such model says.
+            ChildDied: the child died or took longer than ``timeout_s``.
+        """
+        answer = await self._ask(Trial(str(model), str(picture)))
+        if not isinstance(answer, Tried):
+            raise _error(answer)
+        return answer
+
+    async def _ask(self, job: Job | Trial) -> Answer:
+        """Gives a job to a child that is free."""
         child = await self._idle.get()
         try:
             if child is None or not child.alive:
                 self._give_up(child)
                 child = None
                 child = await self._replacement()
-            job = Job(str(path), thumbnail, str(model) if model else None, crops, detect, tensor)
             answer = await child.ask(job, self._timeout_s)
+            crops = job.crops if isinstance(job, Job) else ()
             if isinstance(answer, Done) and len(answer.crops) != len(crops):
                 raise ChildDied("it embedded other rectangles than it was asked for", pid=child.pid)
-            size = 0 if tensor is None else tensor.size_bytes
+            size = job.input.size_bytes if isinstance(job, Job) and job.input else 0
             if isinstance(answer, Done) and len(answer.tensor) != size:
                 raise ChildDied("it made another tensor than it was asked for", pid=child.pid)
+            return answer
         except BaseException:
             # Also when cancelled: a late answer must not be taken for that of the next picture.
             self._give_up(child)
@@ -172,9 +204,6 @@ class ClassifierPool:
             raise
         finally:
             self._idle.put_nowait(child)
-        if isinstance(answer, Done):
-            return _outcome(answer)
-        raise _error(answer)
 
     async def close(self) -> None:
         """End all children; a picture that one of them still has fails with ``ChildDied``."""
@@ -194,7 +223,11 @@ class ClassifierPool:
     async def _replacement(self) -> _Child:
         try:
             return await self._start_child()
-        except (ChildDied, ModelError, MissingExtra) as exc:  # while it is installed anew, say
+        except (
+            ChildDied,
+            ModelError,
+            ConfigurationError,
+        ) as exc:  # while it is installed anew, say
             detail = f"no child process can be started: {exc.detail}"
             raise ChildNotStarted(detail) from exc
 
@@ -213,7 +246,19 @@ class ClassifierPool:
             raise
         child.model = answer
         self.model_sha256 = answer.model_sha256
+        self._settle(answer.choice)
         return child
+
+    def _settle(self, choice: Choice) -> None:
+        """Has all later children run where the first one does: they measure nothing."""
+        if choice.took_ms:
+            log.info(
+                "models run on the quickest device",
+                device=choice.device,
+                took_ms=choice.took_ms,
+                failed=choice.failed,
+            )
+        self._setup = msgspec.structs.replace(self._setup, device=choice.device)
 
     def _give_up(self, child: _Child | None, *, kill: bool = True) -> None:
         if child is None or child not in self._children:
@@ -234,7 +279,7 @@ class _Child:
         assert process.stdin and process.stdout  # noqa: S101 - both are pipes: for the type checker
         self._process = process
         self._stdin, self._stdout = process.stdin, process.stdout
-        self.model = Ready("", "")
+        self.model = Ready("", "", Choice(""))
 
     @classmethod
     async def start(cls) -> _Child:
@@ -261,7 +306,7 @@ class _Child:
     def alive(self) -> bool:
         return self._process.returncode is None and not self._stdout.at_eof()
 
-    async def ask(self, message: Setup | Job, timeout_s: float) -> Answer:
+    async def ask(self, message: Setup | Job | Trial, timeout_s: float) -> Answer:
         """Send a message and wait for its answer."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -293,6 +338,10 @@ class _Child:
             self.kill()
             await self._process.communicate(b"")
         log.info("a classifying child ended", pid=self.pid, exit_code=self._process.returncode)
+
+
+def _name(file: Path | None) -> str | None:
+    return None if file is None else str(file)
 
 
 def _error(answer: Answer) -> ObjectClassificationError:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import struct
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from objectclassification.classification.outcome import Outcome
+from objectclassification.classification.outcome import Tried
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.errors import ChildDied, ModelError
 
@@ -19,38 +18,35 @@ MOST_BYTES: Final = 512 * 2**20
 SIDE: Final = 256
 
 
-async def try_model(file: Path, *, timeout_s: float) -> Outcome:
-    """Loads a model in a child, with a child's limits, and has it classify a picture.
+async def try_model(file: Path, *, timeout_s: float, device: str) -> Tried:
+    """Loads a model in a child, with a child's limits, and has it look at a picture.
 
     Args:
         file: the model.
-        timeout_s: for the picture.
+        timeout_s: for loading it and the picture.
+        device: where it is to run, or ``auto``.
 
     Returns:
-        What it said.
+        What it is.
 
     Raises:
-        ModelError: it cannot be loaded, or it failed.
+        ModelError: it cannot be loaded, failed, or said what no such model says.
     """
-    pool = ClassifierPool(1, model=file, timeout_s=timeout_s)
+    pool = ClassifierPool(1, timeout_s=timeout_s, device=device)
     try:
-        await pool.start()
         with TemporaryDirectory() as folder:
             picture = Path(folder, "picture.png")
             await asyncio.to_thread(picture.write_bytes, gradient())
-            outcome = await pool.classify(picture)
+            return await pool.try_model(file, picture)
     except ChildDied as exc:
         raise ModelError(
             f"it was tried on a picture, and {exc.detail}: it takes more memory or time than a "
             "child process has, or it ended it"
         ) from exc
+    except ModelError as exc:
+        raise ModelError(f"it was tried on a picture: {exc.detail}") from exc
     finally:
         await pool.close()
-    if not outcome.predictions or not all(
-        math.isfinite(found.score) for found in outcome.predictions
-    ):
-        raise ModelError("it was tried on a picture, and its scores are not numbers")
-    return outcome
 
 
 def gradient() -> bytes:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from objectclassification.cli.options import Device
+from objectclassification.cli.running import chosen
 from objectclassification.cli.tables import Rows, new_console
 from objectclassification.errors import EXIT_FAILED, ImageError
 
@@ -32,13 +34,16 @@ def classify(
     detect: bool = typer.Option(
         False, "--detect", help="Also find where things are: boxes with labels."
     ),
+    device: Device = None,
 ) -> None:
     """Say what is on pictures."""
     # Imported late: every other command starts without the classifier's libraries.
-    from objectclassification.classification.classifier import Classifier
+    from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier
     from objectclassification.classification.detector import Detector
 
-    classifier, detector = Classifier(), Detector() if detect else None
+    where = chosen(device, SHIPPED_MODEL)
+    classifier = Classifier(device=where)
+    detector = Detector(device=where) if detect else None
     found: dict[Path, Found] = {}
     failed = False
     for file in files:

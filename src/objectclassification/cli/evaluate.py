@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from objectclassification.cli.options import AsJson
+from objectclassification.cli.options import AsJson, Device
+from objectclassification.cli.running import chosen
 from objectclassification.errors import EXIT_FAILED, ConfigurationError, ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Also write a report with pictures of the mistakes."),
     ] = None,
+    device: Device = None,
     json: AsJson = False,
 ) -> None:
     """Say how good a model is on pictures whose content is known.
@@ -60,7 +62,8 @@ def evaluate(
         raise ConfigurationError(f"{html} cannot be written: there is no such folder")
     file = None if model == SHIPPED else Path(model)
     boxed = has_boxes(folder)
-    result, paths = _evaluate_boxes(file, folder) if boxed else _evaluate_labels(file, folder)
+    look = _evaluate_boxes if boxed else _evaluate_labels
+    result, paths = look(file, folder, device)
     if html is not None:
         _write(html, result, paths)
     if json:
@@ -73,12 +76,14 @@ def evaluate(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _evaluate_labels(model: Path | None, folder: Path) -> tuple[Evaluation, dict[str, Path]]:
-    from objectclassification.classification.classifier import Classifier
+def _evaluate_labels(
+    model: Path | None, folder: Path, device: str | None
+) -> tuple[Evaluation, dict[str, Path]]:
+    from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier
     from objectclassification.classification.evaluation import Classifies, evaluate
     from objectclassification.classification.samples import read_samples
 
-    classifier = Classifier(model)
+    classifier = Classifier(model, device=chosen(device, model or SHIPPED_MODEL))
     samples = read_samples(folder, classifier.labels).samples
     looks = Classifies(classifier.model_id, classifier.model_sha256, classifier.classify)
     with _progress(len(samples)) as progress:
@@ -86,13 +91,15 @@ def _evaluate_labels(model: Path | None, folder: Path) -> tuple[Evaluation, dict
     return result, {sample.name: sample.path for sample in samples}
 
 
-def _evaluate_boxes(model: Path | None, folder: Path) -> tuple[BoxEvaluation, dict[str, Path]]:
-    from objectclassification.classification.detector import Detector
+def _evaluate_boxes(
+    model: Path | None, folder: Path, device: str | None
+) -> tuple[BoxEvaluation, dict[str, Path]]:
+    from objectclassification.classification.detector import SHIPPED_DETECTOR, Detector
     from objectclassification.classification.evaluation import Detects, evaluate_boxes
     from objectclassification.classification.samples import read_samples
 
     try:
-        detector = Detector(model)
+        detector = Detector(model, device=chosen(device, model or SHIPPED_DETECTOR))
     except ModelError as exc:
         raise ModelError(f"{exc.detail} ({folder} has boxes, which takes a detector)") from exc
     samples = read_samples(folder, detector.labels).samples

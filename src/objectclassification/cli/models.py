@@ -33,7 +33,7 @@ def add(
         str,
         typer.Argument(
             metavar="FILE|ADDRESS",
-            help="ONNX: an image classifier; or where an engine has one, "
+            help="ONNX: a classifier or a detector; or where an engine has a model, "
             "http://host:8080/v2/models/NAME.",
         ),
     ],
@@ -69,8 +69,9 @@ def add(
 ) -> None:
     """Add a model of your own.
 
-    What the file does not say of itself, a TOML file of the same name beside it may say, and
-    options say it first. It is tried on a picture before it is taken; no camera uses it yet.
+    It names pictures (a classifier) or finds boxes on them (a detector). What the file does not
+    say of itself, a TOML file of the same name beside it may say, and options say it first. It is
+    tried on a picture before it is taken; no camera uses it yet.
     """
     from objectclassification.classification.adoption.card import Card, read_labels
     from objectclassification.client.http import Http
@@ -91,7 +92,7 @@ def add(
     if json:
         print(jsonlib.dumps(made))
         return
-    print(f"{made['id']} is added, sha256 {made['sha256'][:12]}…")
+    print(f"{made['id']} is added for {made['task']}, sha256 {made['sha256'][:12]}…")
     typer.echo(
         f"Have a camera use it: objectclassification models use {made['id']} --camera NAME",
         err=True,
@@ -111,13 +112,25 @@ def list_(
 
 
 def use(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its name, or `shipped`.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Its name, or `shipped` for those that come with the server."
+        ),
+    ],
     camera: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
             help="Which camera; may be given more than once. Without it: every camera that has "
-            "no model of its own.",
+            "no model of its own for that.",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK",
+            help="With `shipped`: only for classification, or only for detection.",
         ),
     ] = None,
     json: AsJson = False,
@@ -125,12 +138,19 @@ def use(
     token_file: TokenFile = None,
     ca: Ca = None,
 ) -> None:
-    """Have cameras use a model, from their next picture on."""
+    """Have cameras use a model, from their next picture on.
+
+    A camera has a classifier and a detector, and keeps one when the other is exchanged. What a
+    detector finds comes where boxes are asked for: `snap --detect`, or the camera's setting.
+    """
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
 
+    wanted: dict[str, Any] = {"cameras": camera or []}
+    if task is not None:
+        wanted["task"] = task
     with Http(find_connection(server, token_file, ca)) as http:
-        found = http.json("POST", f"/api/models/{_quoted(model)}/use", {"cameras": camera or []})
+        found = http.json("POST", f"/api/models/{_quoted(model)}/use", wanted)
     _show(found, json=json)
 
 
@@ -185,8 +205,9 @@ def _show(found: list[dict[str, Any]], *, json: bool) -> None:
         return
     rows: list[tuple[str, ...]] = []
     others = "every other camera"
-    if not any(row["by_every_other"] for row in found):
-        rows.append(("shipped", others, "", "", "", ""))
+    for task in ("classification", "detection"):
+        if not any(row["by_every_other"] for row in found if row["task"] == task):
+            rows.append(("shipped", task, others, "", "", "", ""))
     for row in found:
         names = [*row["cameras"], *([others] if row["by_every_other"] else [])]
         size = f"{row['size_bytes'] / 1e6:.1f}"
@@ -194,8 +215,8 @@ def _show(found: list[dict[str, Any]], *, json: bool) -> None:
         if row["away"]:
             where += f" (away: {row['away']})"
         about = (row["added_at"][:10], row["sha256"][:12], where)
-        rows.append((row["id"], ", ".join(names), size, *about))
-    columns = ("model", "used by", "MB", "added", "sha256", "engine")
+        rows.append((row["id"], row["task"], ", ".join(names), size, *about))
+    columns = ("model", "for", "used by", "MB", "added", "sha256", "engine")
     new_console().print(Rows(columns, rows, right=("MB",)))
 
 

@@ -32,6 +32,10 @@ TlsCert = Annotated[
     typer.Option(metavar="FILE", help="Certificate with its chain, in PEM, for HTTPS and wss."),
 ]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its key, in PEM.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "openvino", "coreml"] | None,
+    typer.Option(help="Where models run. By default auto: what is quickest of what there is."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Data = Annotated[
     Path | None,

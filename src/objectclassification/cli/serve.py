@@ -41,6 +41,7 @@ def serve(
     tls: options.Tls = None,
     tls_cert: options.TlsCert = None,
     tls_key: options.TlsKey = None,
+    device: options.Device = None,
     no_auth: Annotated[bool, typer.Option("--no-auth", help="No tokens; loopback only.")] = False,
     log_level: Annotated[
         str, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
@@ -59,6 +60,7 @@ def serve(
         tls=tls,
         tls_cert=tls_cert,
         tls_key=tls_key,
+        device=device,
         no_auth=no_auth or None,
     )
     asyncio.run(_serve(settings))

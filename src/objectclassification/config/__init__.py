@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import platformdirs
@@ -81,6 +81,7 @@ class ServerSettings(BaseSettings):
         stop_timeout_s: the most a stop may take.
         top: predictions kept for each picture.
         model: an ONNX file to use instead of the shipped one.
+        device: where models run; ``auto`` is the quickest.
         keep_days: pictures go this long after they arrived; 0 keeps them for ever.
         keep_pictures: the most pictures; the oldest go; 0 is no limit.
         keep_bytes: the most bytes of pictures; 0 is no limit.
@@ -122,6 +123,7 @@ class ServerSettings(BaseSettings):
     stop_timeout_s: float = Field(default=10.0, gt=0)
     top: int = Field(default=5, ge=1, le=100)
     model: Path | None = None
+    device: Literal["auto", "cpu", "cuda", "openvino", "coreml"] = "auto"
     keep_days: float = Field(default=0, ge=0)
     keep_pictures: int = Field(default=0, ge=0)
     keep_bytes: int = Field(default=0, ge=0)

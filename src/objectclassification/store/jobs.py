@@ -47,7 +47,8 @@ _FOUND = (
         pictures.c.snap_id,
         pictures.c.camera,
         pictures.c.snippet,
-        models.of_picture().label("model"),
+        models.of_picture("classification").label("classifier"),
+        models.of_picture("detection").label("detector"),
         cast(snaps_table.c.options, Text),
         cast(cameras.c.detect, Text),
         models.address_of_picture().label("address"),
@@ -110,9 +111,10 @@ class Job:
         snap: the snap the picture answers, or None.
         camera: whose picture it is, or None.
         snippet: the slot it was PUT to.
-        model_key: the blob of the model that its camera uses, or None for the shipped one.
+        model_key: the blob of the classifier that its camera uses, or None for the shipped one.
         detect: whether boxes are wanted.
-        address: of that model, if an engine elsewhere has it.
+        detector_key: the same of its detector.
+        address: of the classifier, if an engine elsewhere has it.
     """
 
     id: str
@@ -125,6 +127,7 @@ class Job:
     snippet: int
     model_key: str | None
     detect: Detect = False
+    detector_key: str | None = None
     address: str | None = None
 
 
@@ -218,7 +221,7 @@ def _leased(
     if found is None:
         return None
     _, job, picture, rendition, attempts, has_thumbnail, snap, camera, snippet, *more = found
-    model, *asked, address = more
+    classifier, detector, *asked, address = more
     _LEASE.run(connection, {"job": job, "by": worker, "until": until, "times": attempts + 1})
     return Job(
         id=job,
@@ -229,8 +232,9 @@ def _leased(
         snap=snap,
         camera=camera,
         snippet=snippet,
-        model_key=model,
+        model_key=classifier,
         detect=detection.wanted(*asked),
+        detector_key=detector,
         address=address,
     )
 

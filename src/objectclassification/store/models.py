@@ -7,17 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, exists, inspect, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    exists,
+    inspect,
+    literal,
+    select,
+)
 
+from objectclassification.detection import Task
 from objectclassification.errors import Conflict, NotFound
 from objectclassification.store.tables import cameras, model_uses, models, pictures
 
 SHIPPED = "shipped"
-"""What the model that is always there is called: the shipped one, or the one of the settings."""
+"""What those that are always there are called: the shipped ones, or the one of the settings."""
 EVERY_CAMERA = ""
-"""In place of a camera's name: every camera that has no model of its own."""
+"""In place of a camera's name: every camera that has no model of its own for a task."""
+TASKS: tuple[Task, ...] = get_args(Task)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A model that is on the disk, and was tried.
+
+    Attributes:
+        sha256: of its blob, which is called so.
+        size_bytes: of its blob.
+        task: what it is for.
+        address: where an engine has it, and the blob is its card; None: the blob is the model.
+    """
+
+    sha256: str
+    size_bytes: int
+    task: Task
+    address: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +56,17 @@ class StoredModel:
     Attributes:
         id: its name.
         sha256: of its file, hexadecimal.
+        task: what it does.
         size_bytes: of its file.
         added_at: seconds since the epoch.
         cameras: that use it by name.
-        by_every_other: whether every camera without a model of its own uses it.
+        by_every_other: whether every camera without a model of its own for that uses it.
         address: where its engine has it; None: it is a file.
     """
 
     id: str
     sha256: str
+    task: Task
     size_bytes: int
     added_at: float
     cameras: tuple[str, ...]
@@ -43,15 +74,7 @@ class StoredModel:
     address: str | None = None
 
 
-def add(
-    connection: Connection,
-    model_id: str,
-    sha256: str,
-    size_bytes: int,
-    *,
-    at: float,
-    address: str | None = None,
-) -> bool:
+def add(connection: Connection, model_id: str, taken: Taken, *, at: float) -> bool:
     """Adds a model whose blob is durable.
 
     Returns:
@@ -64,10 +87,10 @@ def add(
         raise Conflict(f"{SHIPPED!r} is the model that comes with the server: choose another name")
     found = connection.execute(
         select(models.c.id, models.c.sha256).where(
-            (models.c.id == model_id) | (models.c.sha256 == sha256)
+            (models.c.id == model_id) | (models.c.sha256 == taken.sha256)
         )
     ).all()
-    if [tuple(row) for row in found] == [(model_id, sha256)]:
+    if [tuple(row) for row in found] == [(model_id, taken.sha256)]:
         return False
     for row in found:
         if row.id == model_id:
@@ -75,7 +98,12 @@ def add(
         raise Conflict(f"this model is there already, and is called {row.id}")
     connection.execute(
         models.insert().values(
-            id=model_id, sha256=sha256, size_bytes=size_bytes, added_at=at, address=address
+            id=model_id,
+            sha256=taken.sha256,
+            size_bytes=taken.size_bytes,
+            task=taken.task,
+            added_at=at,
+            address=taken.address,
         )
     )
     return True
@@ -90,6 +118,7 @@ def every(connection: Connection) -> list[StoredModel]:
         StoredModel(
             id=row.id,
             sha256=row.sha256,
+            task=row.task,
             size_bytes=row.size_bytes,
             added_at=row.added_at,
             cameras=tuple(name for name in uses.get(row.id, ()) if name != EVERY_CAMERA),
@@ -100,29 +129,42 @@ def every(connection: Connection) -> list[StoredModel]:
     ]
 
 
-def use(connection: Connection, model_id: str, names: Collection[str]) -> None:
+def use(
+    connection: Connection, model_id: str, names: Collection[str], *, task: Task | None = None
+) -> None:
     """Has cameras use a model from their next picture on.
+
+    A camera has one for each task, and keeps the others.
 
     Args:
         connection: of the database.
         model_id: its name, or :data:`SHIPPED`.
         names: of the cameras; empty is every camera without a model of its own.
+        task: for what; None is what the model does, and everything of the shipped ones.
 
     Raises:
         NotFound: no such model, or no such camera.
+        Conflict: the model does something else.
     """
+    tasks = TASKS if task is None else (task,)
     if model_id != SHIPPED:
-        _sha256(connection, model_id)
+        own = _find(connection, model_id).task
+        if own not in tasks:
+            raise Conflict(f"{model_id} is for {own}, not for {task}")
+        tasks = (own,)
     known = select(cameras.c.name).where(cameras.c.name.in_(names))
     unknown = set(names) - set(connection.execute(known).scalars())
     if unknown:
         raise NotFound(f"no camera is called {', '.join(sorted(unknown))}")
-    for name in names or (EVERY_CAMERA,):
-        connection.execute(model_uses.delete().where(model_uses.c.camera == name))
+    for name, each in product(names or (EVERY_CAMERA,), tasks):
+        connection.execute(
+            model_uses.delete().where(model_uses.c.camera == name, model_uses.c.task == each)
+        )
         # The shipped one is every camera's by itself; a camera's own row says that it is meant.
         if model_id != SHIPPED or name != EVERY_CAMERA:
             chosen = None if model_id == SHIPPED else model_id
-            connection.execute(model_uses.insert().values(camera=name, model_id=chosen))
+            row = {"camera": name, "task": each, "model_id": chosen}
+            connection.execute(model_uses.insert().values(row))
 
 
 def addresses(connection: Connection) -> list[str]:
@@ -141,7 +183,7 @@ def remove(connection: Connection, model_id: str) -> str:
         NotFound: no such model.
         Conflict: it is used.
     """
-    sha256 = _sha256(connection, model_id)
+    sha256 = str(_find(connection, model_id).sha256)
     using = connection.execute(
         select(model_uses.c.camera).where(model_uses.c.model_id == model_id)
     ).scalars()
@@ -155,14 +197,16 @@ def remove(connection: Connection, model_id: str) -> str:
     return sha256
 
 
-def used_by(connection: Connection, picture_id: str) -> tuple[str | None, str | None]:
-    """The key of the blob of the model that a picture's camera uses now, and its address.
+def used_by(connection: Connection, picture_id: str) -> tuple[str | None, str | None, str | None]:
+    """The blobs' keys of the classifier and the detector that a picture's camera uses now, and the
+    address of that classifier.
 
-    The key is None for the shipped one, the address for one that is a file.
+    None is the shipped one, or that it is a file.
     """
-    query = select(of_picture(), address_of_picture()).where(pictures.c.id == picture_id)
-    found = connection.execute(query).first()
-    return (None, None) if found is None else (found[0], found[1])
+    columns = of_picture("classification"), of_picture("detection"), address_of_picture()
+    query = select(*columns).where(pictures.c.id == picture_id)
+    classifier, detector, address = connection.execute(query).one_or_none() or (None, None, None)
+    return classifier, detector, address
 
 
 def blobs(connection: Connection) -> dict[str, int]:
@@ -182,37 +226,41 @@ def leave_out(connection: Connection, keys: Collection[str]) -> None:
     connection.execute(models.delete().where(models.c.sha256.in_(keys)))
 
 
-def of_picture() -> ScalarSelect[str | None]:
+def of_picture(task: Task) -> ScalarSelect[str | None]:
     """The blob's key of the model that a picture's camera uses now, or NULL for the shipped one.
 
     For a query that has the table of pictures.
+
+    Args:
+        task: for what.
     """
-    return _of_picture(models.c.sha256)
+    return _of_picture(models.c.sha256, task)
 
 
 def address_of_picture() -> ScalarSelect[str | None]:
-    """As :func:`of_picture`, where an engine has that model; NULL: none has it."""
-    return _of_picture(models.c.address)
+    """As :func:`of_picture`, where an engine has that classifier; NULL: none has it."""
+    return _of_picture(models.c.address, "classification")
 
 
-def _of_picture(column: ColumnElement[Any]) -> ScalarSelect[str | None]:
-    own = select(literal(1)).where(model_uses.c.camera == pictures.c.camera)
+def _of_picture(column: ColumnElement[Any], task: Task) -> ScalarSelect[str | None]:
+    own = select(literal(1)).where(
+        model_uses.c.camera == pictures.c.camera, model_uses.c.task == task
+    )
     return (
         select(column)
         .join(model_uses, model_uses.c.model_id == models.c.id)
         .where(
+            model_uses.c.task == task,
             (model_uses.c.camera == pictures.c.camera)
-            | ((model_uses.c.camera == EVERY_CAMERA) & ~exists(own.correlate(pictures)))
+            | ((model_uses.c.camera == EVERY_CAMERA) & ~exists(own.correlate(pictures))),
         )
         .correlate(pictures)
         .scalar_subquery()
     )
 
 
-def _sha256(connection: Connection, model_id: str) -> str:
-    found = connection.execute(
-        select(models.c.sha256).where(models.c.id == model_id)
-    ).scalar_one_or_none()
+def _find(connection: Connection, model_id: str) -> Row[Any]:
+    found = connection.execute(select(models).where(models.c.id == model_id)).one_or_none()
     if found is None:
         raise NotFound(f"no model is called {model_id}: `objectclassification models list`")
-    return str(found)
+    return found

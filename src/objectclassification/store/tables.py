@@ -288,6 +288,7 @@ models = Table(
     Column("sha256", String(64), nullable=False, unique=True),
     Column("size_bytes", Integer, nullable=False),
     Column("added_at", Float, nullable=False),
+    Column("task", String(16), nullable=False, server_default="classification"),
     # Of a model at an engine elsewhere, whose blob is its card; None: the blob is the model.
     Column("address", String(512)),
 )
@@ -295,8 +296,9 @@ models = Table(
 model_uses = Table(
     "model_uses",
     metadata,
-    # Empty: every camera that has no row of its own.
+    # Empty: every camera that has no row of its own for that task.
     Column("camera", String(64), primary_key=True),
+    Column("task", String(16), primary_key=True),
     # None: the shipped one, or the one of the settings.
     Column("model_id", ForeignKey("models.id")),
 )

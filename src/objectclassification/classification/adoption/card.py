@@ -10,6 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from objectclassification.bounds import MODEL_NAME_PATTERN
+from objectclassification.classification.fitting import Fit
+from objectclassification.detection import Task
 from objectclassification.errors import ModelError
 
 MOST_LABELS: Final = 100_000
@@ -17,8 +19,15 @@ MOST_LABELS_BYTES: Final = 8 * 2**20
 MOST_CARD_BYTES: Final = 2**20
 
 Label = Annotated[str, Meta(min_length=1, max_length=256)]
+Labels = Annotated[tuple[Label, ...], Meta(min_length=1, max_length=MOST_LABELS)]
+Side = Annotated[int, Meta(ge=8, le=4096)]
 Name = Annotated[str, Meta(pattern=MODEL_NAME_PATTERN)]
 Channels = tuple[float, float, float]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Style = Literal["yolo", "yolov5", "ssd", "end2end", "chosen"]
+"""How a detector answers, see :mod:`.styles`."""
+BoxOrder = Literal["ltrb", "tlbr", "cxcywh", "ltwh"]
+"""The four numbers of a box: its edges by their first letters, its centre, width and height."""
 
 
 class Preprocessing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,16 +69,37 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         labels: names of its classes, in the order of its output.
         preprocess: a name of :data:`PREPROCESSING`, or the numbers.
         side: pixels of its square input, for a file that leaves it open.
-        short_side: pixels that a picture's shorter side is scaled to before the middle is cut out.
+        short_side: of a classifier: pixels that a picture's shorter side is scaled to before the
+            middle is cut out.
         license: of the model, as SPDX writes it.
+        task: what it does.
+        fit: of a detector, and so is the rest: how a picture comes into its input.
+        style: how it answers.
+        box: what the four numbers of its boxes are.
+        unit: of these: pixels of its input, or fractions of that.
+        activation: what makes its scores 0 to 1, if that is not in the network.
+        background: where its scores have one for nothing at all.
+        first_class: the number of its first label, where it answers with numbers of classes.
+        min_score: what an object must score.
+        max_overlap: of two boxes of one label that share more, the surer one is kept.
     """
 
     id: Name | None = None
-    labels: Annotated[tuple[Label, ...], Meta(max_length=MOST_LABELS)] | None = None
+    labels: Labels | None = None
     preprocess: Preprocessing | str | None = None
-    side: Annotated[int, Meta(ge=8, le=4096)] | None = None
+    side: Side | None = None
     short_side: Annotated[int, Meta(ge=8, le=8192)] | None = None
     license: Annotated[str, Meta(max_length=256)] | None = None
+    task: Task | None = None
+    fit: Fit | None = None
+    style: Style | None = None
+    box: BoxOrder | None = None
+    unit: Literal["pixels", "fractions"] | None = None
+    activation: Literal["none", "sigmoid", "softmax"] | None = None
+    background: Literal["none", "first", "last"] | None = None
+    first_class: Annotated[int, Meta(ge=0, le=1)] | None = None
+    min_score: Share | None = None
+    max_overlap: Share | None = None
 
     def over(self, other: Card) -> Card:
         """This card, and where it says nothing, the other."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from objectclassification.classification.adoption.card import Card
+from objectclassification.classification.adoption.card import Card, Labels, Side
 from objectclassification.classification.trial import MOST_BYTES
 from objectclassification.errors import MissingExtra, ModelError
 
@@ -21,8 +21,38 @@ except ImportError as exc:
 
 DOMAINS: Final = frozenset({"", "ai.onnx", "com.microsoft"})
 """Operators of ONNX itself, and those that ONNX Runtime brings for quantised and fused networks."""
-_ENDS_IN: Final = {"Softmax": True, "LogSoftmax": False}
-_PASSES: Final = frozenset({"Identity", "Cast", "Squeeze", "Reshape", "Flatten"})
+_PIXELS: Final = frozenset(
+    {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8}
+)
+_NO_LITERAL: Final = (
+    ValueError,
+    SyntaxError,
+    KeyError,
+    TypeError,
+    RecursionError,
+    MemoryError,
+    msgspec.ValidationError,
+)
+_ULTRALYTICS_TASKS: Final = {"classify": "classification", "detect": "detection"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One of a network's outputs.
+
+    Attributes:
+        name: its name.
+        shape: its sizes, None where one is open.
+        is_whole: it has whole numbers.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    is_whole: bool
+
+    def __str__(self) -> str:
+        """Name and shape, for a person."""
+        return f"{self.name} {show_shape(self.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +60,25 @@ class Source:
     """A network as its file has it.
 
     Attributes:
+        file: where it is from.
         model: all of it, its numbers inside.
         pixels: the name of its input.
-        channels_last: ``[N, height, width, 3]``, and not ``[N, 3, height, width]``.
-        side: pixels of its square input, None if it is open.
+        has_batch: the input's first size is that of a batch; else it is one picture.
+        channels_last: ``[height, width, 3]``, and not ``[3, height, width]``.
+        size: width and height of its input, None if they are open.
         kind: the input's ``TensorProto.DataType``: float32, float16 or uint8.
-        scores: the name of its output.
-        classes: how many, None if the file leaves it open.
-        gives_probabilities: the output is a softmax's already.
-        embedding: the name of what the last layer reads, None if there is no such layer.
+        outputs: what it answers.
         said: what its metadata say.
     """
 
+    file: Path
     model: onnx.ModelProto
     pixels: str
+    has_batch: bool
     channels_last: bool
-    side: int | None
+    size: tuple[int, int] | None
     kind: int
-    scores: str
-    classes: int | None
-    gives_probabilities: bool
-    embedding: str | None
+    outputs: tuple[Output, ...]
     said: Card
 
 
@@ -58,44 +86,32 @@ def read(file: Path) -> Source:
     """Reads a file.
 
     Raises:
-        ModelError: it is no classifier that we can use, and why.
+        ModelError: it is no network that looks at a picture, and why.
         MissingExtra: the extra ``models`` is not installed.
     """
     model = _load(file)
     graph = model.graph
     weights = {each.name for each in graph.initializer}
     inputs = [each for each in graph.input if each.name not in weights]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        has = f"{_count(len(inputs), 'input')} and {_count(len(graph.output), 'output')}"
+    if len(inputs) != 1:
         raise ModelError(
-            f"{file} has {has}; a classifier has one of each: a picture goes in, and a score for "
-            "each class comes out"
+            f"{file} has {len(inputs) or 'no'} inputs; a network here has one, for a picture"
         )
     kind, shape = _tensor(inputs[0])
-    channels_last, side = _image(file, shape)
-    if kind not in (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8):
+    channels_last, size = _image(file, shape)
+    if kind not in _PIXELS:
         name = onnx.TensorProto.DataType.Name(kind)
         raise ModelError(f"{file} takes pixels as {name}; FLOAT, FLOAT16 and UINT8 can be given")
-    scores = graph.output[0]
-    _, outgoing = _tensor(scores)
-    sizes = [size for size in outgoing[1:] if size != 1]
-    if len(outgoing) < 2 or len(sizes) > 1:
-        raise ModelError(
-            f"{file} answers {_shape(outgoing)}; a classifier answers one score for each class, "
-            "[N, classes]"
-        )
-    last, gives_probabilities = _last_layer(file, graph, scores.name)
     return Source(
+        file=file,
         model=model,
         pixels=inputs[0].name,
+        has_batch=len(shape) == 4,
         channels_last=channels_last,
-        side=side,
+        size=size,
         kind=kind,
-        scores=scores.name,
-        classes=sizes[0] if sizes else None,
-        gives_probabilities=gives_probabilities,
-        embedding=last,
-        said=_said(model),
+        outputs=tuple(_output(each) for each in graph.output),
+        said=_said(file, model),
     )
 
 
@@ -181,61 +197,77 @@ def _tensor(value: onnx.ValueInfoProto) -> tuple[int, tuple[int | None, ...]]:
     return kind.elem_type, tuple(sizes)
 
 
-def _image(file: Path, shape: tuple[int | None, ...]) -> tuple[bool, int | None]:
-    """Where the channels are, and the side; None if it is open."""
-    is_first = len(shape) == 4 and shape[1] == 3 and shape[3] != 3
-    is_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
-    if not (is_first or is_last) or shape[0] not in (None, 1):
+def _output(value: onnx.ValueInfoProto) -> Output:
+    kind, shape = _tensor(value)
+    return Output(value.name, shape, kind in (onnx.TensorProto.INT32, onnx.TensorProto.INT64))
+
+
+def _image(file: Path, shape: tuple[int | None, ...]) -> tuple[bool, tuple[int, int] | None]:
+    """Where the channels are, and width and height; None if they are open."""
+    inner = shape[-3:]
+    is_first = len(inner) == 3 and inner[0] == 3 and inner[2] != 3
+    is_last = len(inner) == 3 and inner[2] == 3 and inner[0] != 3
+    if len(shape) > 4 or not (is_first or is_last) or shape[:-3] not in ((), (None,), (1,)):
         raise ModelError(
-            f"{file} takes {_shape(shape)}; a picture is [N, 3, height, width] or "
+            f"{file} takes {show_shape(shape)}; a picture is [N, 3, height, width] or "
             "[N, height, width, 3], of one picture at a time or any number"
         )
-    height, width = shape[1:3] if is_last else shape[2:4]
-    if height != width:
-        raise ModelError(
-            f"{file} takes pictures of {width} x {height}; only squares can be cut out"
-        )
-    return is_last, height
+    height, width = inner[:2] if is_last else inner[1:]
+    return is_last, None if height is None or width is None else (width, height)
 
 
-def _last_layer(file: Path, graph: onnx.GraphProto, scores: str) -> tuple[str | None, bool]:
-    """What the last dense layer reads, and whether a softmax comes after it."""
-    made = {name: node for node in graph.node for name in node.output}
-    gives_probabilities, name = False, scores
-    while (node := made.get(name)) is not None:
-        if node.op_type in _ENDS_IN:
-            gives_probabilities |= _ENDS_IN[node.op_type]
-        elif node.op_type in ("Gemm", "MatMul"):
-            return node.input[0], gives_probabilities
-        elif node.op_type == "Sigmoid":
-            raise ModelError(
-                f"{file} ends in a sigmoid: it says of each class by itself whether it is there, "
-                "and a classifier here says which one it is"
-            )
-        elif node.op_type not in (*_PASSES, "Add"):
-            break
-        name = node.input[0]
-    return None, gives_probabilities
+def _said(file: Path, model: onnx.ModelProto) -> Card:
+    """What the metadata know: labels, a dict or a list; and all that Ultralytics writes there.
 
-
-def _said(model: onnx.ModelProto) -> Card:
-    """Labels in the metadata, as Ultralytics and others write them: a dict or a list."""
+    Raises:
+        ModelError: it is a network for something else.
+    """
     facts = {each.key: each.value for each in model.metadata_props}
-    for key in ("names", "labels", "classes"):
-        try:
-            said = ast.literal_eval(facts.get(key, ""))
-            labels = [said[number] for number in range(len(said))]
-            return msgspec.convert({"labels": labels}, Card)
-        except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
-            continue
-        except msgspec.ValidationError:
-            continue
-    return Card()
+    labels = next(
+        filter(None, (_names(facts.get(k)) for k in ("names", "labels", "classes"))), None
+    )
+    if "task" not in facts or "imgsz" not in facts:
+        return Card(labels=labels)
+    # What Ultralytics' exporter writes (ultralytics/engine/exporter.py), and what its networks are
+    # fed with (ultralytics/data/augment.py): RGB from 0 to 1, letterboxed for a detector.
+    task = _ULTRALYTICS_TASKS.get(facts["task"])
+    if task is None:
+        known = " and ".join(map(repr, _ULTRALYTICS_TASKS))
+        raise ModelError(f"{file} is for {facts['task']!r}, its metadata say; {known} can be used")
+    height, width = _numbers(facts["imgsz"])
+    side = height if height == width else None
+    return msgspec.convert(
+        {
+            "labels": labels,
+            "preprocess": "unit",
+            "side": side,
+            "short_side": side if task == "classification" else None,
+            "license": facts.get("license", "")[:256] or None,
+            "task": task,
+            "fit": "letterbox" if task == "detection" else None,
+            "style": "end2end" if facts.get("end2end") == "True" else None,
+        },
+        Card,
+    )
 
 
-def _shape(shape: tuple[int | None, ...]) -> str:
+def _names(text: str | None) -> tuple[str, ...] | None:
+    """Labels as a Python literal; None if they are none."""
+    try:
+        said = ast.literal_eval(text or "")
+        return msgspec.convert([said[number] for number in range(len(said))], Labels)
+    except _NO_LITERAL:
+        return None
+
+
+def _numbers(text: str) -> tuple[int | None, int | None]:
+    """Height and width as a Python literal; None if they are none that can be."""
+    try:
+        return msgspec.convert(ast.literal_eval(text), tuple[Side, Side])
+    except _NO_LITERAL:
+        return None, None
+
+
+def show_shape(shape: tuple[int | None, ...]) -> str:
+    """A shape as a person reads it."""
     return f"[{', '.join('?' if size is None else str(size) for size in shape)}]"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
