@@ -121,7 +121,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         pool = await _pool(settings, stack)
         teacher = Teacher(database, blobs, pool)
         await teacher.load()
-        judge = Judge(database)
+        judge = Judge(database, pool.model_sha256)
         await judge.load()
         engines = _engines(settings, stack)
         engines.watch(await database.read(stored_models.addresses))

@@ -23,6 +23,8 @@ MOST_PICTURES = 2_000
 """The most, the newest, that a head is fitted to; it takes some 2 s for them."""
 LEAST_CROP = 0.01
 """Of the picture's width or height; less is a few pixels."""
+PRECISION = 0.95
+"""The share of a head's answers that should be right, if nobody says otherwise."""
 NO_HEAD = ""
 """The head of a label that just says what is on the picture."""
 
@@ -43,12 +45,14 @@ class Teaching(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         camera: only from this camera's pictures, and only for them.
         crop: only from this rectangle of the picture.
         abstain: the margin below which it gives no answer; found from the pictures if left out.
+        precision: the share of right answers that it is found for, :data:`PRECISION` if left out.
     """
 
     classes: Annotated[tuple[ClassName, ...], Meta(max_length=MOST_CLASSES)] = ()
     camera: Name | None = None
     crop: tuple[Fraction, Fraction, Fraction, Fraction] | None = None
     abstain: Fraction | None = None
+    precision: Annotated[float, Meta(gt=0, lt=1)] | None = None
 
 
 class ClassEvidence(msgspec.Struct, frozen=True):
@@ -151,6 +155,7 @@ class Evidence(msgspec.Struct, frozen=True):
         findings: what a person should know.
         changes: what would become of past pictures.
         fit_ms: what the fit took.
+        precision: the share of right answers that the margin was chosen for; None if it was given.
     """
 
     pictures: int
@@ -166,6 +171,7 @@ class Evidence(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...]
     changes: Changes
     fit_ms: float
+    precision: float | None = None
 
 
 class Version(msgspec.Struct, frozen=True):

@@ -126,6 +126,8 @@ class Found(msgspec.Struct, frozen=True):
         verdict: the worst of the judgements; None without any.
         judgements: of the rules that concern it.
         change: what is new on it; None while its camera has too little past.
+        confidence: how sure the classifier is of its best label, 0 to 1.
+        unsure: whether that is under its threshold; None if it has none.
     """
 
     predictions: tuple[Prediction, ...] = ()
@@ -133,6 +135,8 @@ class Found(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     judgements: tuple[Judgement, ...] = ()
     change: Change | None = None
+    confidence: float | None = None
+    unsure: bool | None = None
 
 
 NOTHING_FOUND = Found()
@@ -186,6 +190,8 @@ class Shot(msgspec.Struct, frozen=True):
         judgements: of the rules for this camera, from ``classified`` on.
         change: what is new on it, from ``classified`` on; None while its camera has too little
             past.
+        confidence: how sure the classifier is of its best label, from ``classified`` on.
+        unsure: whether that is under its threshold; None if it has none.
     """
 
     camera: str
@@ -201,11 +207,13 @@ class Shot(msgspec.Struct, frozen=True):
     verdict: Verdict | None = None
     judgements: tuple[Judgement, ...] = ()
     change: Change | None = None
+    confidence: float | None = None
+    unsure: bool | None = None
 
     @property
     def found(self) -> Found:
         """What was found on its picture."""
-        return Found(self.predictions, self.answers, self.verdict, self.judgements, self.change)
+        return _found(self)
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -316,6 +324,8 @@ class Picture(msgspec.Struct, frozen=True):
         judgements: of the rules that there were then.
         labels: what operators said of it, by head; ``""`` for what just is on it.
         change: what is new on it; None while its camera has too little past.
+        confidence: how sure the model is of its best label, 0 to 1; None before it is classified.
+        unsure: whether that is under the model's threshold; None if it has none.
     """
 
     id: str
@@ -337,11 +347,13 @@ class Picture(msgspec.Struct, frozen=True):
     judgements: tuple[Judgement, ...] = ()
     labels: dict[str, str] = {}
     change: Change | None = None
+    confidence: float | None = None
+    unsure: bool | None = None
 
     @property
     def found(self) -> Found:
         """What was found on it."""
-        return Found(self.predictions, self.answers, self.verdict, self.judgements, self.change)
+        return _found(self)
 
     def ref(self) -> PictureRef:
         """What a shot says of it: the full rendition, or whichever there is."""
@@ -355,6 +367,10 @@ class Picture(msgspec.Struct, frozen=True):
             height=best.height,
             size_bytes=best.size_bytes,
         )
+
+
+def _found(of: Shot | Picture) -> Found:
+    return Found(**{name: getattr(of, name) for name in Found.__struct_fields__})
 
 
 def rfc3339(at: float) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -23,6 +21,7 @@ from objectclassification.bus import (
     PictureUploaded,
 )
 from objectclassification.change import Change
+from objectclassification.classification.counts import WorkCounts
 from objectclassification.classification.engines.card import AWAY_S, EngineAway
 from objectclassification.classification.engines.engines import MOST_AT_A_TIME, Engines
 from objectclassification.classification.outcome import Outcome
@@ -40,7 +39,6 @@ from objectclassification.errors import (
     StoreError,
 )
 from objectclassification.heads import Crop
-from objectclassification.histogram import SECONDS, SHORT_SECONDS, Histogram
 from objectclassification.messages import failure
 from objectclassification.receipts import Found, Model
 from objectclassification.store import changes, elsewhere, jobs, models
@@ -51,8 +49,6 @@ POLL_S = 5.0
 """Jobs of other processes, and leases that ran out, are found by looking; our own wake us."""
 RETRY_S = 1.0
 """The pause after the database failed, or no child could be started."""
-STEPS = ("decode", "infer", "detect", "crops", "thumbnail")
-"""What a child says of its time."""
 MOST_LEASES = 5
 """A picture whose worker was killed this often is given up: it may be what kills the machine."""
 
@@ -92,34 +88,7 @@ class Pool(Protocol):
         """Classifies one picture; ImageError, ModelError or ChildDied."""
 
 
-@dataclass(slots=True)
-class WorkCounts:
-    """What a worker did, since it started.
-
-    Attributes:
-        pictures: by what came of them.
-        steps_s: what a child took for each of :data:`STEPS`.
-        job_s: from the lease of a job to its stored result, waiting for a child included.
-    """
-
-    pictures: Counter[str] = field(
-        default_factory=lambda: Counter(dict.fromkeys(("classified", "classify_failed"), 0))
-    )
-    steps_s: dict[str, Histogram] = field(
-        default_factory=lambda: {step: Histogram(SHORT_SECONDS) for step in STEPS}
-    )
-    job_s: Histogram = field(default_factory=partial(Histogram, SECONDS))
-
-    def finished(self, outcome: Outcome, seconds: float) -> None:
-        """Counts a picture that was classified."""
-        self.pictures["classified"] += 1
-        self.job_s.add(seconds)
-        for step, ms in outcome.elapsed_ms.items():
-            if step in self.steps_s:
-                self.steps_s[step].add(ms / 1000)
-
-
-def unjudged(camera: str | None, found: Found) -> Found:
+def unjudged(camera: str | None, found: Found, model_sha256: str, detected: bool) -> Found:
     """For a worker whose server has no rules."""
     return found
 
@@ -138,7 +107,8 @@ class Worker:
         name: of this worker, in leases; the same after a restart.
         lease_s: after this another worker may take a job over.
         questions: what is asked of a camera's pictures.
-        judge: adds what the rules say of a camera's picture.
+        judge: adds whether a camera's picture is unsure, and what the rules say of it; it is told
+            what made the labels, and whether boxes were looked for.
         engines: who is asked for the labels of models elsewhere.
 
     Attributes:
@@ -155,7 +125,7 @@ class Worker:
         name: str,
         lease_s: float,
         questions: Callable[[str | None], Questions] = no_questions,
-        judge: Callable[[str | None, Found], Found] = unjudged,
+        judge: Callable[[str | None, Found, str, bool], Found] = unjudged,
         engines: Engines | None = None,
     ) -> None:
         self._database = database
@@ -299,8 +269,13 @@ class Worker:
     ) -> None:
         thumbnail = await self._keep_thumbnail(outcome)
         change = await self._compare(job, outcome, asked)
-        seen = Found(outcome.predictions, asked.answers(outcome), change=change)
-        found = self._judge(job.camera, seen)
+        seen = Found(
+            outcome.predictions,
+            asked.answers(outcome),
+            change=change,
+            confidence=outcome.confidence,
+        )
+        found = self._judge(job.camera, seen, outcome.model_sha256, bool(job.detect))
         result = jobs.Result(
             found=found,
             model=Model(outcome.model_id, outcome.model_sha256),
@@ -325,6 +300,7 @@ class Worker:
             **_whose(job),
             label=best and best.label,
             score=best and round(best.score, 3),
+            unsure=found.unsure,
             verdict=found.verdict,
             elapsed_ms=round(elapsed_s * 1000, 1),
             child_ms=outcome.elapsed_ms,

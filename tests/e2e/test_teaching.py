@@ -96,7 +96,7 @@ def test_label_teach_activate_ask_and_roll_back(run: Run) -> None:
     assert "! " not in good(run("heads", "show", "valve"))
     again = json.loads(good(run("teach", "valve", "--abstain", "1", "--activate", "--json")))
     assert (again["number"], again["active"], again["abstain"]) == (2, True, 1)
-    assert "valve: abstains (margin " in good(run("snap", "door", "--ask", "valve"))
+    assert "valve: unsure (margin " in good(run("snap", "door", "--ask", "valve"))
     assert good(run("heads", "rollback", "valve")) == "valve: version 1 answers\n"
     suggested = json.loads(good(run("heads", "suggest", "valve", "--limit", "1", "--json")))
     assert suggested[0]["picture"] not in pictures

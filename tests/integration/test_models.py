@@ -72,6 +72,12 @@ def test_each_camera_has_its_own(plant: Served, tmp_path: Path) -> None:
     assert {each["label"] for each in door["predictions"]} == set(COLORS)
     assert yard["model"]["id"] == SHIPPED
     assert (row["cameras"], row["by_every_other"]) == (["door"], False)
+    # Nobody knows how often its scores are right, until somebody says from when on they count.
+    assert (door["unsure"], yard["unsure"] is None) == (None, False)
+    assert door["confidence"] == pytest.approx(door["predictions"][0]["score"], abs=1e-4)
+    below = {"below": door["confidence"] + 0.001}
+    assert plant.call("POST", "/api/unsure/colours", json=below).json()["model"] == "colours"
+    assert put(plant, 1, "a")["unsure"] is True
 
     assert use(plant, "colours") == 200  # every other
     assert use(plant, "shipped", "door") == 200

@@ -331,8 +331,10 @@ class TestAsk:
 
     def test_it_abstains_when_the_margin_is_small(self, plant: Served) -> None:
         label_both(plant, 3)
-        teach(plant, abstain=1.0)
-        activate(plant, 1)
+        assert teach(plant, precision=0.99)["evidence"]["precision"] == 0.99
+        assert "give either" in teach(plant, 422, precision=0.99, abstain=1.0)["detail"]
+        assert teach(plant, abstain=1.0)["evidence"]["precision"] is None
+        activate(plant, 2)
         with plant.camera("door") as camera:
             shot = snap(plant, camera, views(COFFEE, 1, 8)[0], ask="valve")["shots"][0]
         (answer,) = shot["answers"]

@@ -86,6 +86,8 @@ def test_bad_rules_are_refused(server: Served) -> None:
         ({"name": "a", "ok": ["x"], "min_score": 2}, "not a rule"),
         ({"name": "a", "ok": ["x" * 300]}, "not a rule"),
         ({"name": "a", "okay": ["x"]}, "not a rule"),
+        ({"name": "a", "count": "x"}, "how many x are ok"),
+        ({"name": "a", "count": "x", "least": -1}, "not a rule"),
     ):
         refused = server.call("POST", "/api/rules", json=rule)
         assert (refused.status_code, why in refused.json()["detail"]) == (422, True), refused.text
@@ -118,5 +120,22 @@ def test_the_command_line(tmp_path: Path) -> None:
         assert "all" in run("verdicts", "--camera", "door")
         assert "names nothing" in run("rule", "add", "none", code=1)
         run("rule", "remove", "cats")
+        cat = ("--count", "cat", "--least", "1", "--most", "1")
+        run("rule", "add", "one-cat", "--camera", "door", *cat)
+        run("rule", "add", "nobody", "--count", "person", "--most", "0")
+        assert "boxes of cat" in run("rule", "list")
+        assert put(server, CHELSEA.read_bytes())["verdict"] == "unsure"  # boxes were not looked for
+        assert server.call("PATCH", "/api/cameras/door", json={"detect": True}).status_code == 200
+        said = put(server, CHELSEA.read_bytes())["judgements"]
+        assert [(each["verdict"], each["why"]) for each in said] == [
+            ("ok", "0 person"),
+            ("ok", "1 cat"),
+        ]
+        assert [each["verdict"] for each in put(server, ROCKET.read_bytes())["judgements"]] == [
+            "ok",
+            "ng",
+        ]
+        run("rule", "remove", "one-cat")
+        run("rule", "remove", "nobody")
         assert json.loads(run("rule", "list", "--json")) == []
         assert "no rule is called cats" in run("rule", "remove", "cats", code=1)

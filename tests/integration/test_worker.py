@@ -320,7 +320,9 @@ async def test_the_stored_shot_goes_with_the_picture(shop: Shop) -> None:
         state="classified",
         picture=(await shop.look(picture)).ref(),
         predictions=said.found.predictions,
+        confidence=said.found.confidence,
     )
+    assert shot.confidence is not None
 
 
 async def test_a_child_that_cannot_start_costs_no_picture(shop: Shop, tmp_path: Path) -> None:

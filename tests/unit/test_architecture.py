@@ -19,7 +19,17 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "change", "histogram", "masking", "systemd"}),
     frozenset(
-        {"config", "bounds", "condition", "detection", "messages", "receipts", "heads", "rules"}
+        {
+            "config",
+            "bounds",
+            "condition",
+            "detection",
+            "messages",
+            "receipts",
+            "heads",
+            "rules",
+            "sureness",
+        }
     ),
     frozenset({"auth", "trust"}),
     frozenset({"hub", "capture", "classification", "store", "bus", "certificates"}),

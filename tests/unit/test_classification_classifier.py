@@ -14,6 +14,7 @@ from PIL import Image
 from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier
 from objectclassification.classification.images import Picture
 from objectclassification.errors import ModelError, NotAnImage
+from objectclassification.sureness import CALIBRATIONS
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, ROCKET
 
 
@@ -51,6 +52,24 @@ def test_a_result_is_complete(classifier: Classifier) -> None:
     assert result.model_id == "efficientnet-lite0-int8"
     assert len(result.model_sha256) == 64
     assert set(result.elapsed_ms) == {"decode", "infer"}
+
+
+def test_confidence_is_the_calibrated_score(classifier: Classifier) -> None:
+    """Dividing logits by a temperature is a power of their scores, brought to the sum 1."""
+    (temperature,) = (one.temperature for one in CALIBRATIONS.values())
+    assert set(CALIBRATIONS) == {classifier.model_sha256}
+    for picture in (COFFEE, ROCKET):
+        found = classifier.classify(picture, top=1000)
+        powers = np.array([one.score for one in found.predictions]) ** (1 / temperature)
+        assert found.confidence == pytest.approx(powers[0] / powers.sum(), abs=2e-4)
+
+
+def test_a_model_that_nobody_calibrated_has_its_score(tmp_path: Path) -> None:
+    model = onnx.load(SHIPPED_MODEL)
+    model.doc_string = "another file"
+    onnx.save(model, tmp_path / "other.onnx")
+    found = Classifier(tmp_path / "other.onnx").classify(COFFEE)
+    assert found.confidence == pytest.approx(found.predictions[0].score, abs=1e-4)
 
 
 def test_every_kind_of_input_gives_the_same(classifier: Classifier) -> None:

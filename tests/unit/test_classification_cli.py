@@ -19,13 +19,23 @@ def test_json_has_the_promised_shape() -> None:
     run = classify("--json", COFFEE, ROCKET)
     assert run.returncode == 0, run.stderr
     first, second = json.loads(run.stdout)
-    assert first.keys() == {"file", "predictions", "model", "elapsed_ms"}
+    assert first.keys() == {
+        *("file", "predictions", "confidence", "unsure"),
+        *("model", "elapsed_ms"),
+    }
+    assert (first["unsure"], second["unsure"]) == (False, True)
+    assert first["confidence"] > 0.9
     assert first["file"] == str(COFFEE)
     assert first["model"] == "efficientnet-lite0-int8"
     assert first["predictions"][0].keys() == {"label", "score"}
     assert first["predictions"][0]["label"] == "espresso"
     assert 0 < first["elapsed_ms"]
     assert second["file"] == str(ROCKET)
+
+
+def test_the_table_says_what_is_unsure() -> None:
+    lines = classify("--top", "2", ROCKET, COFFEE).stdout.splitlines()
+    assert ["unsure: " in line for line in lines[1:]] == [True, False, False, False]
 
 
 def test_a_bad_file_is_one_line_and_the_others_still_print(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from objectclassification.classification.evidence import (
     LEAST_MARGIN,
-    MOST_WRONG,
     Assessed,
     assess,
     margin_to_answer,
@@ -37,15 +36,20 @@ def codes(found: Assessed) -> set[str]:
 
 
 # Newcombe 1998 (Statistics in Medicine 17), table I, method 3: Wilson's score without correction.
-@given(st.integers(2, 30), st.integers(2, 4), st.integers(0, 2**32 - 1))
-def test_at_the_chosen_margin_few_answers_are_wrong(number: int, count: int, seed: int) -> None:
+@given(
+    st.integers(2, 30), st.integers(2, 4), st.integers(0, 2**32 - 1), st.sampled_from([0.5, 0.95])
+)
+def test_at_the_chosen_margin_few_answers_are_wrong(
+    number: int, count: int, seed: int, precision: float
+) -> None:
     chance = np.random.default_rng(seed)
     scores, classes = chance.dirichlet(np.ones(count), number), chance.integers(0, count, number)
-    margin = margin_to_answer(scores, classes)
+    margin = margin_to_answer(scores, classes, precision)
     given_ = margins(scores) >= margin
     wrong = scores.argmax(axis=1) != classes
     assert LEAST_MARGIN <= margin <= 1
-    assert wrong[given_].sum() <= MOST_WRONG * given_.sum()
+    assert (~wrong)[given_].sum() >= precision * given_.sum()
+    assert margin <= margin_to_answer(scores, classes, 0.99)
 
 
 def test_a_head_that_was_always_right_answers_from_the_least_margin_on() -> None:

@@ -20,6 +20,7 @@ from objectclassification.api import (
     snaps,
     snippets,
     tokens,
+    unsure,
 )
 from objectclassification.cli import build_app
 from objectclassification.config import ServerSettings
@@ -30,7 +31,7 @@ ROUTES = [
     (method, route.path)
     for room in (
         *(snippets, snaps, pictures, similar, cameras),
-        *(heads, models, rules, tokens, sessions, health),
+        *(heads, models, rules, unsure, tokens, sessions, health),
     )
     for route in room.router.routes
     for method in route.methods

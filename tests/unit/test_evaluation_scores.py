@@ -15,7 +15,14 @@ from objectclassification.classification.boxes import (
     average_precision,
     overlap,
 )
-from objectclassification.classification.scores import BINS, Calibration, Share, wilson
+from objectclassification.classification.scores import (
+    BINS,
+    Calibration,
+    Share,
+    cover,
+    separation,
+    wilson,
+)
 from objectclassification.receipts import Prediction
 
 shares = st.floats(0, 1)
@@ -49,6 +56,49 @@ def test_calibration_by_hand() -> None:
     calibration.add(0.0, False)
     assert calibration.error() == pytest.approx((4 * 0.25 + 0.01 + 0) / 6)
     assert Calibration().error() == 0
+
+
+def test_a_threshold_by_hand() -> None:
+    answers = [(0.9, True), (0.8, True), (0.7, False), (0.6, True), (0.5, True), (0.4, False)]
+    found = cover(answers, 0.8)
+    assert found is not None
+    assert (found.below, found.answered, found.right, found.pictures) == (0.5, 5, 4, 6)
+    assert (found.low, found.high) == wilson(0.8, 5)
+    surest = cover(answers, 0.9)
+    assert surest is not None
+    assert (surest.below, surest.answered) == (0.8, 2)
+    assert cover([(0.9, False), (0.8, True)], 0.9) is None
+    assert cover([], 0.9) is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0.1, 0.25, 0.5, 0.75, 1.0]), st.booleans())),
+    st.floats(0.01, 0.99),
+)
+def test_a_threshold_is_the_lowest_that_is_precise(
+    answers: list[tuple[float, bool]], precision: float
+) -> None:
+    def precise(below: float) -> bool:
+        given = [right for confidence, right in answers if confidence >= below]
+        return bool(given) and sum(given) >= precision * len(given)
+
+    possible = [confidence for confidence, _ in answers if precise(confidence)]
+    found = cover(answers, precision)
+    assert (None if found is None else found.below) == min(possible, default=None)
+    if found is not None:
+        assert found.answered == sum(confidence >= found.below for confidence, _ in answers)
+        assert found.low <= found.share <= found.high + 1e-9
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.9])), st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.9]))
+)
+def test_separation_is_how_often_one_is_over_the_other(
+    higher: list[float], lower: list[float]
+) -> None:
+    pairs = [(one > other) + (one == other) / 2 for one in higher for other in lower]
+    expected = sum(pairs) / len(pairs) if pairs else None
+    assert separation(higher, lower) == (None if expected is None else pytest.approx(expected))
 
 
 @given(st.lists(st.tuples(shares, st.booleans()), min_size=1))

@@ -52,6 +52,28 @@ def fetch_npm(requirement: str, sha256: str, folder: Path) -> Path:
     return target / "package"
 
 
+def fetch_debian(requirement: str, sha256: str, folder: Path) -> Path:
+    """Download one Debian package by name and unpack it. Nothing of it is installed or run.
+
+    Args:
+        requirement: ``name=version``.
+        sha256: of its archive.
+        folder: where to.
+
+    Returns:
+        The folder with the package's files.
+    """
+    target = folder / requirement.partition("=")[0]
+    target.mkdir(parents=True)
+    # APT gives the download to an account that may not be able to write here: only a warning.
+    download = ["apt-get", "-qq", "download", requirement]
+    subprocess.run(download, cwd=target, check=True, stderr=subprocess.DEVNULL)
+    (archive,) = target.glob("*.deb")
+    check_sha256(archive, sha256)
+    subprocess.run(["dpkg-deb", "-x", archive, target], check=True)
+    return target
+
+
 def check_sha256(path: Path, expected: str) -> None:
     """Refuse a file that is not the pinned one.
 

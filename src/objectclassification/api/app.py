@@ -25,6 +25,7 @@ from objectclassification.api import (
     similar,
     snaps,
     snippets,
+    unsure,
 )
 from objectclassification.api import tokens as token_routes
 from objectclassification.api.access import noted_of
@@ -71,7 +72,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.searches = similar.Searches(parts.database, parts.look)
     problems.install(app)
     looking = (snippets, snaps, pictures, similar, cameras)
-    knowing = (heads, models, rules)
+    knowing = (heads, models, rules, unsure)
     for room in (*looking, *knowing, token_routes, sessions, health):
         app.include_router(room.router)
     schema.describe(app)

@@ -20,6 +20,7 @@ from objectclassification.receipts import Receipt
 from objectclassification.rules import Rule
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.writer import Database
+from objectclassification.sureness import Threshold, ThresholdWanted
 
 
 class Snaps(Protocol):
@@ -65,13 +66,24 @@ class Teacher(Protocol):
 
 
 class Judge(Protocol):
-    """The rules; :class:`~objectclassification.judging.Judge` is one."""
+    """Rules and thresholds; :class:`~objectclassification.judging.Judge` is one."""
 
     async def add(self, rule: Rule) -> bool:
         """Judges pictures by one more rule; BadMessage, Conflict."""
 
     async def remove(self, name: str) -> None:
         """Judges pictures without a rule; NotFound."""
+
+    async def thresholds(self) -> list[Threshold]:
+        """From when on the answers of each model count."""
+
+    async def set_threshold(
+        self, model: str, wanted: ThresholdWanted, *, token_id: str
+    ) -> Threshold:
+        """Says from when on a model's answers count; BadMessage, NotFound, Conflict."""
+
+    async def forget_threshold(self, model: str) -> None:
+        """Has a model the threshold that comes with it again; NotFound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,7 @@ class Parts:
         bus: to say what happened.
         snaps: the hub.
         teacher: the heads.
-        judge: the rules.
+        judge: rules and thresholds.
         look: has a child process look at the picture in a file.
         engines: who has models elsewhere.
         inspect: asks a connected camera how it is.

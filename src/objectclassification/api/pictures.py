@@ -65,6 +65,7 @@ async def history(
     head: Annotated[str | None, Query(max_length=64)] = None,
     class_: Annotated[str | None, Query(alias="class", max_length=256)] = None,
     verdict: Verdict | None = None,
+    unsure: bool | None = None,
     changed: bool | None = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
@@ -81,6 +82,7 @@ async def history(
         head=head,
         answer=class_,
         verdict=verdict,
+        unsure=unsure,
         changed=changed,
     )
     found = await parts.database.read(

@@ -27,6 +27,7 @@ from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Picture, Receipt
 from objectclassification.rules import Counted, Rule
+from objectclassification.sureness import Threshold, ThresholdWanted
 
 # What a call answers when all is well: a struct, and the statuses with their meaning.
 _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
@@ -65,6 +66,8 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
         {"201": "It is added", "200": "It was there already"},
     ),
     ("post", "/api/models/{model_id}/use"): (list[ModelShown], {"200": "The models"}),
+    ("get", "/api/unsure"): (list[Threshold], {"200": "The thresholds"}),
+    ("post", "/api/unsure/{model_id}"): (Threshold, {"200": "The threshold as it is now"}),
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
     ("get", "/api/sessions"): (list[SessionShown], {"200": "The sessions that you may end"}),
@@ -74,6 +77,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("patch", "/api/cameras/{name}"): CameraSettings,
     ("post", "/api/models/{model_id}/use"): UseWanted,
     ("post", "/api/rules"): Rule,
+    ("post", "/api/unsure/{model_id}"): ThresholdWanted,
     ("post", "/api/tokens"): TokenWanted,
     ("patch", "/api/pictures/{picture_id}"): Labelling,
     ("post", "/api/heads/{name}/versions"): Teaching,
@@ -107,6 +111,7 @@ _TEACHING = (
 )
 _AS_THINGS_ARE = (
     ("post", "/api/rules"),
+    ("post", "/api/unsure/{model_id}"),
     _REPORT,
     _SIMILAR,
     ("post", "/api/similar"),

@@ -23,6 +23,7 @@ from objectclassification.classification.model_file import (
 from objectclassification.classification.predictions import Classification
 from objectclassification.classification.ranking import ranked, sigmoid, softmax
 from objectclassification.errors import MissingExtra
+from objectclassification.sureness import CALIBRATIONS
 
 try:
     from PIL import Image
@@ -66,6 +67,8 @@ class Classifier:
         facts = model.facts(_Facts)
         self.model_id, self.labels = facts.id, facts.labels
         self.model_sha256 = self._model.sha256
+        calibration = CALIBRATIONS.get(self.model_sha256)
+        self._temperature = 1.0 if calibration is None else calibration.temperature
         self.short_side = facts.preprocessing.short_side
         self._activation = _ACTIVATIONS[facts.activation]
         self._crop = crop = facts.preprocessing.crop
@@ -145,6 +148,7 @@ class Classifier:
             model_id=self.model_id,
             model_sha256=self.model_sha256,
             elapsed_ms=elapsed_ms,
+            confidence=round(float(self._activation(logits[0] / self._temperature).max()), 4),
         )
 
 

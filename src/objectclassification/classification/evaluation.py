@@ -1,7 +1,7 @@
 """How good a model is on pictures whose content is known.
 
 Pictures are looked at one after the other on one thread, as a classifying child works, so that the
-speed means something. What is kept does not grow with the pictures, but for 16 bytes of each.
+speed means something. What is kept does not grow with the pictures, but for some 100 bytes of each.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import msgspec
 from objectclassification.classification.boxes import ClassPrecision, Detections
 from objectclassification.classification.predictions import Classification, Prediction
 from objectclassification.classification.samples import Sample
-from objectclassification.classification.scores import Bin, Calibration, Share
+from objectclassification.classification.scores import Bin, Calibration, Share, cover, separation
 from objectclassification.errors import ImageError, NotFound, ObjectClassificationError, Undecodable
+from objectclassification.sureness import DEFAULT_PRECISION, Coverage
 
 TOP: Final = 5
 MOST_MISTAKES: Final = 30
@@ -93,7 +94,11 @@ class Evaluation(msgspec.Struct, frozen=True):
         pictures: how many it looked at.
         top1: its best label was right.
         top5: one of its best five was.
-        ece: expected calibration error, 0 to 1.
+        ece: expected calibration error of the confidences, 0 to 1.
+        separation: how often a right answer is more confident than a wrong one (AUROC); None
+            without both.
+        coverage: from which confidence on answers are right as often as wanted, and how many these
+            are; None if no threshold does it.
         calibration: accuracy beside confidence, the least confident first.
         classes: by name.
         confusion: how many pictures of the first label were named the second, right ones included.
@@ -109,6 +114,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     top1: Share
     top5: Share
     ece: float
+    separation: float | None
+    coverage: Coverage | None
     calibration: tuple[Bin, ...]
     classes: tuple[ClassScore, ...]
     confusion: dict[str, dict[str, int]]
@@ -147,24 +154,32 @@ class Detects(msgspec.Struct, frozen=True):
     detect: Callable[[Path], Sequence[Prediction]]
 
 
-def evaluate(model: Classifies, samples: Sequence[Sample], progress: Progress) -> Evaluation:
+def evaluate(
+    model: Classifies,
+    samples: Sequence[Sample],
+    progress: Progress,
+    precision: float = DEFAULT_PRECISION,
+) -> Evaluation:
     """Compares a classifier's labels with the right ones.
 
     Args:
         model: the classifier; it gives its best five labels, if it has so many.
         samples: the pictures, with a label each.
         progress: told after each picture.
+        precision: the share of answers that should be right, of those that are not unsure.
     """
     looks, calibration = _Looks(progress), Calibration()
     pairs: Counter[tuple[str, str]] = Counter()
     mistakes: list[tuple[float, int, Mistake]] = []
     among_best = 0
+    sure: list[tuple[float, bool]] = []
     for sample, found in looks.each(samples, model.classify):
         looks.took(found.elapsed_ms.get("decode"), found.elapsed_ms.get("infer"))
         best = found.predictions[0]
         right = best.label == sample.label
         among_best += any(one.label == sample.label for one in found.predictions[:TOP])
-        calibration.add(best.score, right)
+        calibration.add(found.confidence, right)
+        sure.append((found.confidence, right))
         pairs[sample.label, best.label] += 1
         if not right:
             mistake = Mistake(sample.name, sample.label, best.label, best.score)
@@ -182,6 +197,11 @@ def evaluate(model: Classifies, samples: Sequence[Sample], progress: Progress) -
         top1=Share.counted(sum(one.right for one in classes), looks.pictures),
         top5=Share.counted(among_best, looks.pictures),
         ece=calibration.error(),
+        separation=separation(
+            [confidence for confidence, right in sure if right],
+            [confidence for confidence, right in sure if not right],
+        ),
+        coverage=cover(sure, precision),
         calibration=calibration.bins(),
         classes=classes,
         confusion=confusion,

@@ -20,13 +20,11 @@ from objectclassification.classification.head import (
     margins,
 )
 from objectclassification.classification.scores import wilson
-from objectclassification.heads import ClassEvidence, Finding, Mistake
+from objectclassification.heads import PRECISION, ClassEvidence, Finding, Mistake
 
 ENOUGH: Final = 5
 """Distinct pictures of each class from which few-shot results are worth something."""
 MOST_MISTAKES: Final = 20
-MOST_WRONG: Final = 0.05
-"""Share of the answers given that may be wrong, when the margin for an answer is chosen."""
 LEAST_MARGIN: Final = 0.1
 """Below it a head abstains even if it was never wrong: a few pictures prove little."""
 FEW_GIVEN: Final = 0.7
@@ -50,12 +48,13 @@ class Assessed:
     findings: tuple[Finding, ...]
 
 
-def margin_to_answer(scores: Floats, classes: Indices) -> float:
-    """The smallest margin at which at most :data:`MOST_WRONG` of the answers given are wrong.
+def margin_to_answer(scores: Floats, classes: Indices, precision: float = PRECISION) -> float:
+    """The smallest margin at which the answers given are right as often as wanted.
 
     Args:
         scores: ``[n, k]``, held out.
         classes: ``[n]``, what is right.
+        precision: the share of right answers that is wanted, 0 to 1.
     """
     found = margins(scores)
     wrong = scores.argmax(axis=1) != classes
@@ -63,7 +62,8 @@ def margin_to_answer(scores: Floats, classes: Indices) -> float:
     tried = sorted({LEAST_MARGIN, *(_up(margin) for margin in found[wrong])})
     for margin in tried:
         given = found >= margin
-        if margin >= LEAST_MARGIN and wrong[given].sum() <= MOST_WRONG * given.sum():
+        right = given.sum() - wrong[given].sum()
+        if margin >= LEAST_MARGIN and right >= precision * given.sum():
             return min(margin, 1.0)
     return 1.0
 
@@ -75,6 +75,7 @@ def assess(
     pictures: Sequence[str],
     *,
     abstain: float | None = None,
+    precision: float = PRECISION,
 ) -> Assessed:
     """Says what held-out answers prove.
 
@@ -87,11 +88,12 @@ def assess(
         names: of the classes.
         pictures: ids, ``[n]``.
         abstain: the margin below which there is no answer; chosen if None.
+        precision: the share of right answers that it is chosen for.
     """
     scores, said = fitted.held_out, fitted.held_out.argmax(axis=1)
     right = said == classes
     found = margins(scores)
-    margin = margin_to_answer(scores, classes) if abstain is None else abstain
+    margin = margin_to_answer(scores, classes, precision) if abstain is None else abstain
     given = found >= margin
     each = tuple(
         _of_class(name, right[classes == number], fitted.twins[classes == number])

@@ -113,6 +113,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     crops: tuple[bytes, ...] = ()
     detector: Model | None = None
     tensor: bytes = b""
+    confidence: float | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

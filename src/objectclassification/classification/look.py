@@ -71,7 +71,7 @@ class Looker:
         if job.input is not None:
             with _timed(elapsed_ms, "tensor"):
                 tensor = tensors.make(image, job.input)
-        labels, embedding = self._labels(image, classifier, job, elapsed_ms)
+        labels, embedding, confidence = self._labels(image, classifier, job, elapsed_ms)
         crops: tuple[bytes, ...] = ()
         if job.crops:
             with _timed(elapsed_ms, "crops"):
@@ -101,6 +101,7 @@ class Looker:
             crops=crops,
             detector=found_by,
             tensor=tensor,
+            confidence=confidence,
         )
 
     def _labels(
@@ -109,19 +110,20 @@ class Looker:
         classifier: Classifier,
         job: Job,
         elapsed_ms: dict[str, float],
-    ) -> tuple[tuple[Prediction, ...], NDArray[np.float16]]:
-        """The labels, unless an engine finds them, and the embedding by our own model."""
+    ) -> tuple[tuple[Prediction, ...], NDArray[np.float16], float | None]:
+        """The labels and how sure they are, unless an engine finds them; and our own embedding."""
         own = self._models.own
         labels: tuple[Prediction, ...] = ()
+        confidence = None
         if job.input is None:
             decode_ms = elapsed_ms["decode"]
             found = classifier.classify_decoded(image, decode_ms=decode_ms, top=self._setup.top)
             elapsed_ms |= found.elapsed_ms
-            labels = found.predictions
+            labels, confidence = found.predictions, found.confidence
             if classifier is own:
-                return labels, found.embedding
+                return labels, found.embedding, confidence
         with _timed(elapsed_ms, "embed"):
-            return labels, own.embed(image)
+            return labels, own.embed(image), confidence
 
     def _min_sides(
         self, classifier: Classifier, detector: Detector | None, job: Job

@@ -59,6 +59,7 @@ class Outcome:
         crops: embeddings of the rectangles that were asked for, in their order.
         detector: what made the boxes, if there are any.
         tensor: what an engine takes of the picture, if asked for; there are no labels then yet.
+        confidence: how sure the model is of its best label.
     """
 
     predictions: tuple[Prediction, ...]
@@ -74,3 +75,4 @@ class Outcome:
     crops: tuple[bytes, ...] = ()
     detector: Model | None = None
     tensor: bytes = b""
+    confidence: float | None = None

@@ -365,4 +365,5 @@ def _outcome(done: Done) -> Outcome:
         crops=done.crops,
         detector=done.detector,
         tensor=done.tensor,
+        confidence=done.confidence,
     )

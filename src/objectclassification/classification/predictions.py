@@ -25,6 +25,8 @@ class Classification:
         model_id: the model's name, from its file.
         model_sha256: hex digest of the model's file.
         elapsed_ms: milliseconds of each stage: ``decode`` and ``infer``.
+        confidence: how sure it is of the best label: how often such a one is right, of a model that
+            is calibrated; of another, its score.
     """
 
     predictions: tuple[Prediction, ...]
@@ -32,6 +34,7 @@ class Classification:
     model_id: str
     model_sha256: str
     elapsed_ms: dict[str, float]
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

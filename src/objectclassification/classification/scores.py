@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import ceil, sqrt
 from typing import Final
 
 import msgspec
+
+from objectclassification.sureness import Coverage
 
 Z_95: Final = 1.959964
 """Of a two-sided interval of 95 %."""
@@ -97,6 +100,60 @@ class Calibration:
         answers = sum(self._pictures)
         gaps = (one.pictures * abs(one.accuracy - one.confidence) for one in self.bins())
         return sum(gaps) / answers if answers else 0.0
+
+
+def cover(answers: Iterable[tuple[float, bool]], precision: float) -> Coverage | None:
+    """The lowest threshold at which the answers over it are right as often as wanted.
+
+    Args:
+        answers: the confidence of each, and whether it is right.
+        precision: the share of right ones that is wanted, 0 to 1.
+
+    Returns:
+        None if no threshold does it.
+    """
+    ordered = sorted(answers, reverse=True)
+    best: tuple[float, int, int] | None = None
+    right = 0
+    for number, (confidence, is_right) in enumerate(ordered, 1):
+        right += is_right
+        is_last_of_its_kind = number == len(ordered) or ordered[number][0] < confidence
+        if is_last_of_its_kind and right >= precision * number:
+            best = (confidence, number, right)
+    if best is None:
+        return None
+    below, answered, right = best
+    low, high = wilson(right / answered, answered)
+    return Coverage(
+        precision=precision,
+        below=below,
+        pictures=len(ordered),
+        answered=answered,
+        right=right,
+        share=right / answered,
+        low=low,
+        high=high,
+    )
+
+
+def separation(higher: Sequence[float], lower: Sequence[float]) -> float | None:
+    """How often one of the first is over one of the second, a tie counting half: the AUROC.
+
+    Returns:
+        0 to 1, 0.5 by chance; None if one of them is empty.
+    """
+    if not higher or not lower:
+        return None
+    wins, below, number = 0.0, 0, 0
+    ordered = sorted(lower)
+    for value in sorted(higher):
+        while below < len(ordered) and ordered[below] < value:
+            below += 1
+        number = max(number, below)
+        while number < len(ordered) and ordered[number] <= value:
+            number += 1
+        wins += below + (number - below) / 2
+    return wins / (len(higher) * len(lower))
 
 
 def wilson(share: float, number: int) -> tuple[float, float]:

@@ -32,6 +32,7 @@ _MODULES = (
     "classify",
     "models",
     "rule",
+    "unsure",
     "similar",
     "evaluate",
     "service",

@@ -73,6 +73,8 @@ def _as_json(file: Path, found: Found) -> dict[str, Any]:
         "predictions": [
             {"label": p.label, "score": round(p.score, 6)} for p in labelled.predictions
         ],
+        "confidence": labelled.confidence,
+        "unsure": _unsure(labelled),
         "model": labelled.model_id,
         "elapsed_ms": _elapsed_ms(found),
     }
@@ -89,6 +91,14 @@ def _as_json(file: Path, found: Found) -> dict[str, Any]:
     return result
 
 
+def _unsure(found: Classification) -> bool | None:
+    """Whether it is, as the model comes; a server may have another threshold."""
+    from objectclassification.sureness import CALIBRATIONS
+
+    calibration = CALIBRATIONS.get(found.model_sha256)
+    return None if calibration is None else found.confidence < calibration.unsure_below
+
+
 def _elapsed_ms(found: Found) -> float:
     return round(sum(sum(each.elapsed_ms.values()) for each in found if each is not None), 3)
 
@@ -99,8 +109,11 @@ def _print_table(found: dict[Path, Found], *, boxes: bool) -> None:
     rows: list[tuple[str, ...]] = []
     for file, result in found.items():
         cells = [str(file), f"{_elapsed_ms(result):.0f}"]
+        unsure = _unsure(result[0])
         for prediction in (p for each in result if each is not None for p in each.predictions):
-            words = [cells[0], prediction.label, f"{prediction.score:.0%}"]
+            label = f"unsure: {prediction.label}" if unsure else prediction.label
+            unsure = False  # the best label only
+            words = [cells[0], label, f"{prediction.score:.0%}"]
             if boxes:
                 words.append(" ".join(f"{edge:.0%}" for edge in prediction.box or ()))
             rows.append((*words, cells[1]))

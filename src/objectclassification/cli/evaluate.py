@@ -12,6 +12,7 @@ import typer
 from objectclassification.cli.options import AsJson, Device
 from objectclassification.cli.running import chosen
 from objectclassification.errors import EXIT_FAILED, ConfigurationError, ImageError, ModelError
+from objectclassification.sureness import DEFAULT_PRECISION
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,6 +47,15 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="Also write a report with pictures of the mistakes."),
     ] = None,
+    precision: Annotated[
+        float,
+        typer.Option(
+            min=0.01,
+            max=0.999,
+            metavar="P",
+            help="Say from which confidence on this share of the answers is right.",
+        ),
+    ] = DEFAULT_PRECISION,
     device: Device = None,
     json: AsJson = False,
 ) -> None:
@@ -62,8 +72,11 @@ def evaluate(
         raise ConfigurationError(f"{html} cannot be written: there is no such folder")
     file = None if model == SHIPPED else Path(model)
     boxed = has_boxes(folder)
-    look = _evaluate_boxes if boxed else _evaluate_labels
-    result, paths = look(file, folder, device)
+    result: Evaluation | BoxEvaluation
+    if boxed:
+        result, paths = _evaluate_boxes(file, folder, device)
+    else:
+        result, paths = _evaluate_labels(file, folder, precision, device)
     if html is not None:
         _write(html, result, paths)
     if json:
@@ -71,13 +84,13 @@ def evaluate(
 
         print(msgspec.json.encode(result).decode())
     else:
-        _print(result)
+        _print(result, precision)
     if result.refused_files:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _evaluate_labels(
-    model: Path | None, folder: Path, device: str | None
+    model: Path | None, folder: Path, precision: float, device: str | None
 ) -> tuple[Evaluation, dict[str, Path]]:
     from objectclassification.classification.classifier import SHIPPED_MODEL, Classifier
     from objectclassification.classification.evaluation import Classifies, evaluate
@@ -87,7 +100,7 @@ def _evaluate_labels(
     samples = read_samples(folder, classifier.labels).samples
     looks = Classifies(classifier.model_id, classifier.model_sha256, classifier.classify)
     with _progress(len(samples)) as progress:
-        result = evaluate(looks, samples, progress)
+        result = evaluate(looks, samples, progress, precision)
     return result, {sample.name: sample.path for sample in samples}
 
 
@@ -151,7 +164,7 @@ def _write(html: Path, result: Evaluation | BoxEvaluation, paths: dict[str, Path
         raise ConfigurationError(f"{html} cannot be written: {exc.strerror}") from exc
 
 
-def _print(result: Evaluation | BoxEvaluation) -> None:
+def _print(result: Evaluation | BoxEvaluation, precision: float) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -163,6 +176,7 @@ def _print(result: Evaluation | BoxEvaluation) -> None:
         console.print(f"top-1   {_share(result.top1)}")
         console.print(f"top-5   {_share(result.top5)}")
         console.print(f"ECE     {result.ece:.1%}: confidence less accuracy")
+        console.print(f"unsure  {_covered(result, precision)}")
     else:
         console.print(f"mAP@50  {result.map50:.1%}")
     if result.speed:
@@ -205,6 +219,16 @@ def _precisions(result: BoxEvaluation) -> Table:
     for one in sorted(result.classes, key=lambda one: one.average_precision)[:MOST_SHOWN]:
         table.add_row(Text(one.label), str(one.objects), f"{one.average_precision:.1%}")
     return table
+
+
+def _covered(result: Evaluation, precision: float) -> str:
+    found = result.coverage
+    if found is None:
+        return f"no confidence makes {precision:.0%} of the answers right"
+    return (
+        f"below {found.below:g}: {found.answered / found.pictures:.1%} are answered, "
+        f"{found.share:.1%} of them right (95 % sure of {found.low:.1%} to {found.high:.1%})"
+    )
 
 
 def _share(share: Share) -> str:

@@ -45,6 +45,8 @@ def _summary(version: Any) -> str:
     found = version["evidence"]
     right = found["accuracy_given"]
     answers = "never answers" if right is None else f"{right:.0%} of its answers are right"
+    if found["precision"] is not None:
+        answers += f" (wanted: {found['precision']:.0%})"
     return (
         f"{found['pictures']} pictures, each held out in turn: {found['accuracy']:.0%} right "
         f"(95 % interval {found['low']:.0%} to {found['high']:.0%}), balanced "

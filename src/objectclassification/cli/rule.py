@@ -43,8 +43,25 @@ def add(
         typer.Option(metavar="NAME", help="Whose pictures; may be repeated. Without: everybody's."),
     ] = None,
     min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Below it the best label is unsure.")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="S",
+            help="Below it a label is unsure, and a box does not count; without: as `unsure` "
+            "shows, and 0.5 for boxes.",
+        ),
+    ] = None,
+    count: Annotated[
+        str | None,
+        typer.Option(metavar="LABEL", help="Count the boxes with this label instead."),
+    ] = None,
+    least: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="So many boxes are ok, fewer are ng.")
+    ] = None,
+    most: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="So many boxes are ok, more are ng.")
+    ] = None,
     json: AsJson = False,
     server: Server = None,
     token_file: TokenFile = None,
@@ -53,7 +70,8 @@ def add(
     """Judge pictures by a rule, from now on.
 
     With --ok alone everything else is ng; with --ng alone everything else is ok; with both,
-    everything else is unsure. Of several rules the worst counts: ng, unsure, ok.
+    everything else is unsure. With --count, --least and --most the number of boxes decides.
+    Of several rules the worst counts: ng, unsure, ok.
     """
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
@@ -65,6 +83,9 @@ def add(
         "ok": ok or [],
         "ng": ng or [],
         "min_score": min_score,
+        "count": count,
+        "least": least,
+        "most": most,
     }
     with Http(find_connection(server, token_file, ca)) as http:
         made = http.json("POST", "/api/rules", wanted)
@@ -91,14 +112,30 @@ def list_(
         return
     rows = []
     for rule in found:
-        seen = rule["head"] or f"the best label, from {rule['min_score']:g}"
-        good, bad = (
-            "\n".join(rule[mine]) or ("all else" if rule[others] else "")
-            for mine, others in (("ok", "ng"), ("ng", "ok"))
-        )
         cameras = ", ".join(rule["cameras"]) or "all"
-        rows.append((rule["name"], cameras, seen, good, bad))
+        rows.append((rule["name"], cameras, *_shown(rule)))
     new_console().print(Rows(("rule", "cameras", "looks at", "ok", "ng"), rows))
+
+
+def _shown(rule: dict[str, Any]) -> tuple[str, str, str]:
+    """What a rule looks at, what is ok and what is ng."""
+    score = "" if rule["min_score"] is None else f", from {rule['min_score']:g}"
+    if rule["count"] is not None:
+        return f"boxes of {rule['count']}{score}", _range(rule["least"], rule["most"]), "all else"
+    seen = rule["head"] or f"the best label{score}"
+    good, bad = (
+        "\n".join(rule[mine]) or ("all else" if rule[others] else "")
+        for mine, others in (("ok", "ng"), ("ng", "ok"))
+    )
+    return seen, good, bad
+
+
+def _range(least: int | None, most: int | None) -> str:
+    if most is None:
+        return f"{least} or more"
+    if not least:
+        return f"{most} at most" if most else "none"
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def remove(

@@ -192,6 +192,8 @@ def _found(shot: Shot, ask: str | None) -> str:
         return f"{shot.error.code}: {shot.error.detail}"
     answers = [_said(answer) for answer in shot.answers if ask in (None, answer.head)]
     labels = [f"{each.label} {100 * each.score:.0f} %" for each in shot.predictions if not each.box]
+    if labels and shot.unsure:
+        labels[0] = f"unsure: {labels[0]}"
     boxes = [_box(each) for each in shot.predictions if each.box]
     if ask is not None:
         labels = []
@@ -207,7 +209,7 @@ def _said(answer: Answer) -> str:
     if answer.abstains == "stale":
         return f"{answer.head}: abstains: taught on another model, `heads list` says more"
     scores = ", ".join(f"{name} {100 * score:.0f} %" for name, score in answer.scores.items())
-    said = answer.class_ or "abstains"
+    said = answer.class_ or "unsure"
     return f"{answer.head}: {said} (margin {answer.margin:.2f}; {scores})"
 
 

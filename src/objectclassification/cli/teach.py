@@ -51,6 +51,15 @@ def teach(
             metavar="MARGIN", min=0, max=1, help="Below it there is no answer; 0 always answers."
         ),
     ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0.01,
+            max=0.999,
+            help="Find that margin, so that this share of the answers is right; else 0.95.",
+        ),
+    ] = None,
     activate: Annotated[
         bool, typer.Option("--activate", help="Switch it on, whatever the evidence.")
     ] = False,
@@ -69,7 +78,13 @@ def teach(
     from objectclassification.config import find_connection
 
     names = [name for name in classes.split(",") if name.strip()] + (class_ or [])
-    wanted = {"classes": names, "camera": camera, "crop": _crop(crop), "abstain": abstain}
+    wanted = {
+        "classes": names,
+        "camera": camera,
+        "crop": _crop(crop),
+        "abstain": abstain,
+        "precision": precision,
+    }
     path = f"/api/heads/{path_part(head)}"
     with Http(find_connection(server, token_file, ca)) as http:
         version = _teach(http, f"{path}/versions", wanted)

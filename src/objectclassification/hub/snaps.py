@@ -88,6 +88,8 @@ class LiveShot(msgspec.Struct, gc=False):
                 verdict=self.found.verdict,
                 judgements=self.found.judgements,
                 change=self.found.change,
+                confidence=self.found.confidence,
+                unsure=self.found.unsure,
             )
         return self.view
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from objectclassification.api.counts import HttpCounts
+from objectclassification.classification.counts import WorkCounts
 from objectclassification.classification.engines.engines import Engines
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.hub.runner import HubRunner
 from objectclassification.metrics.lag import LoopLag
 from objectclassification.metrics.stock import Stock
 from objectclassification.store.writer import Database
-from objectclassification.worker import WorkCounts
 
 
 @dataclass(slots=True)

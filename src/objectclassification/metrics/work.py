@@ -9,6 +9,7 @@ from resource import getpagesize
 
 from prometheus_client.core import Metric
 
+from objectclassification.classification.counts import WorkCounts
 from objectclassification.classification.engines.engines import Engines
 from objectclassification.classification.pool import ClassifierPool
 from objectclassification.metrics.families import (
@@ -22,7 +23,6 @@ from objectclassification.metrics.families import (
 from objectclassification.metrics.sources import Gone, Sources
 from objectclassification.metrics.stock import Amounts
 from objectclassification.store.writer import Database
-from objectclassification.worker import WorkCounts
 
 
 def of_database(database: Database, amounts: Amounts) -> Iterator[Metric]:

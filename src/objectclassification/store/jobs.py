@@ -85,7 +85,12 @@ _NEW_PREDICTIONS = predictions.insert()
 _BEST = Prepared(
     pictures.update()
     .where(pictures.c.id == bindparam("picture"))
-    .values(best_label=bindparam("label"), best_score=bindparam("score"))
+    .values(
+        best_label=bindparam("label"),
+        best_score=bindparam("score"),
+        confidence=bindparam("sure"),
+        unsure=bindparam("is_unsure"),
+    )
 )
 _NEW_EMBEDDING = Prepared(embeddings.insert(), *embeddings.c.keys())
 _THUMBNAIL = Prepared(
@@ -250,7 +255,16 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
     if rows:
         connection.execute(_NEW_PREDICTIONS, rows)
         best = result.found.predictions[0]
-        _BEST.run(connection, {"picture": job.picture_id, "label": best.label, "score": best.score})
+        _BEST.run(
+            connection,
+            {
+                "picture": job.picture_id,
+                "label": best.label,
+                "score": best.score,
+                "sure": result.found.confidence,
+                "is_unsure": result.found.unsure,
+            },
+        )
     if result.embedding:
         _NEW_EMBEDDING.run(
             connection,

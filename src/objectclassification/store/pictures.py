@@ -60,6 +60,8 @@ class Filter:
         head: with an answer of this head.
         answer: and that answer.
         verdict: with this one.
+        unsure: with an answer that is, or with one that is not; those without a threshold are
+            neither.
         changed: with something new on it, or with nothing new; those without a past are neither.
     """
 
@@ -71,6 +73,7 @@ class Filter:
     head: str | None = None
     answer: str | None = None
     verdict: str | None = None
+    unsure: bool | None = None
     changed: bool | None = None
 
 
@@ -135,6 +138,8 @@ def history(
         query = query.where(exists().where(said))
     if wanted.verdict is not None:
         query = query.where(pictures.c.verdict == wanted.verdict)
+    if wanted.unsure is not None:
+        query = query.where(pictures.c.unsure == wanted.unsure)
     if wanted.since is not None:
         query = query.where(pictures.c.captured_at >= wanted.since)
     if wanted.until is not None:
@@ -220,6 +225,8 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             judgements=msgspec.convert(row.judgements or (), tuple[Judgement, ...]),
             labels=labelled.get(row.id, {}),
             change=news.get(row.id),
+            confidence=row.confidence,
+            unsure=row.unsure,
         )
         for row in rows
     ]

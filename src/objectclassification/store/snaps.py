@@ -245,6 +245,8 @@ def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, S
             verdict=picture.verdict if picture else None,
             judgements=picture.judgements if picture else (),
             change=picture.change if picture else None,
+            confidence=picture.confidence if picture else None,
+            unsure=picture.unsure if picture else None,
             error=ShotError(row.error_code, row.error_detail or "") if row.error_code else None,
         )
     return by_snap

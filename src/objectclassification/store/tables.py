@@ -119,6 +119,9 @@ pictures = Table(
     Column("captured_uncertainty_ms", Float),
     Column("best_label", String(256)),
     Column("best_score", Float),
+    # Of the best label; both are None where its model says nothing, or said it before it could.
+    Column("confidence", Float),
+    Column("unsure", Boolean),
     Column("verdict", String(8)),
     Column("judgements", JSON(none_as_null=True)),
     Index(None, "camera", "id"),
@@ -301,6 +304,18 @@ model_uses = Table(
     Column("task", String(16), primary_key=True),
     # None: the shipped one, or the one of the settings.
     Column("model_id", ForeignKey("models.id")),
+)
+
+# From when on the answers of a model count; one without a row has what comes with it, or nothing.
+thresholds = Table(
+    "thresholds",
+    metadata,
+    Column("model_sha256", String(64), primary_key=True),
+    Column("below", Float, nullable=False),
+    # What it does on labelled pictures; None if it was not found on them.
+    Column("coverage", JSON(none_as_null=True)),
+    Column("set_at", Float, nullable=False),
+    Column("token_id", String(64), nullable=False),
 )
 
 changes = Table(

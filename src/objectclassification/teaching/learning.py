@@ -47,6 +47,7 @@ def learn(lesson: Lesson) -> tuple[Taught, Evidence]:
         lesson.classes,
         [one.picture for one in lesson.labelled],
         abstain=lesson.abstain,
+        precision=lesson.precision,
     )
     evidence = _evidence(lesson, fitted, found, fit_ms)
     taught = Taught(
@@ -113,6 +114,7 @@ def _evidence(lesson: Lesson, fitted: Fitted, found: Assessed, fit_ms: float) ->
         findings=findings,
         changes=changes(lesson, fitted.head, found.abstain),
         fit_ms=fit_ms,
+        precision=lesson.precision if lesson.abstain is None else None,
     )
 
 

@@ -17,6 +17,7 @@ class Lesson:
         classes: what it is to tell apart.
         view: which embeddings.
         abstain: the margin below which it gives no answer, if somebody chose it.
+        precision: the share of right answers that the margin is chosen for, if nobody chose it.
         labelled: pictures with label and vector, newest first.
         unread: labelled pictures that no model could look at.
         past: pictures with vectors, labelled or not, newest first.
@@ -27,6 +28,7 @@ class Lesson:
     classes: tuple[str, ...]
     view: View
     abstain: float | None
+    precision: float
     labelled: tuple[Seen, ...]
     unread: int
     past: tuple[Seen, ...]

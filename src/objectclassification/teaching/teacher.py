@@ -14,10 +14,11 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from objectclassification.classification.questions import Question, Questions
-from objectclassification.errors import Busy, Conflict
+from objectclassification.errors import BadMessage, Busy, Conflict
 from objectclassification.heads import (
     MOST_CLASSES,
     MOST_PICTURES,
+    PRECISION,
     HeadShown,
     Suggestion,
     Teaching,
@@ -212,6 +213,8 @@ class Teacher:
 
     async def _prepare(self, name: str, wanted: Teaching, *, looks_back: bool = True) -> Lesson:
         """Gathers everything that a fit reads, embeddings that are missing included."""
+        if wanted.abstain is not None and wanted.precision is not None:
+            raise BadMessage("give either the margin to abstain below, or the precision to aim at")
         classes = tuple(dict.fromkeys(clean_class(text) for text in wanted.classes))
         view = View(self.model_sha256, wanted.camera, clean_crop(wanted.crop))
         labelled = await self._labelled(view, name, classes)
@@ -235,6 +238,7 @@ class Teacher:
             classes=names,
             view=view,
             abstain=wanted.abstain,
+            precision=wanted.precision or PRECISION,
             labelled=tuple(seen),
             unread=len(labelled) - len(seen),
             past=tuple(past),

@@ -119,6 +119,7 @@ class Engines:
         return replace(
             outcome,
             predictions=(*labels, *outcome.predictions),
+            confidence=round(labels[0].score, 4),
             model_id=card.id,
             model_sha256=card.sha256,
             elapsed_ms={**outcome.elapsed_ms, "engine": spent_ms},
