@@ -18,6 +18,9 @@ Detect = bool | Literal["classify"]
 Task = Literal["classification", "detection"]
 """What a model does: name what a picture shows, or find boxes."""
 
+Fit = Literal["stretch", "letterbox"]
+"""How a picture comes into a detector: losing its proportions, or with them and a border."""
+
 OPTION: Final = "detect"
 """The snap's option. It is the server's: cameras are not told of it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +13,7 @@ from objectclassification.classification.fitting import BORDER, fitted, in_pictu
 sides = st.integers(1, 700)
 
 
+@settings(deadline=None)
 @given(width=sides, height=sides, size=st.tuples(st.integers(8, 320), st.integers(8, 320)))
 def test_a_letterboxed_picture_is_whole_and_its_edges_are_its_own(
     width: int, height: int, size: tuple[int, int]
@@ -31,6 +32,7 @@ def test_a_letterboxed_picture_is_whole_and_its_edges_are_its_own(
     assert len(columns) == pytest.approx(len(rows) * width / height, abs=max(1, width / height))
 
 
+@settings(deadline=None)
 @given(width=sides, height=sides)
 def test_a_stretched_picture_fills_the_input(width: int, height: int) -> None:
     pixels, view = fitted(Image.new("RGB", (width, height), "red"), (32, 24), "stretch")

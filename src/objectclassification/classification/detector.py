@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from objectclassification.classification.fitting import Fit, fitted, in_picture
+from objectclassification.classification.fitting import fitted, in_picture
 from objectclassification.classification.images import Picture, opened_as_rgb
 from objectclassification.classification.model_file import (
     MODELS,
@@ -21,6 +21,7 @@ from objectclassification.classification.model_file import (
     unfit,
 )
 from objectclassification.classification.predictions import Detection, Prediction
+from objectclassification.detection import Fit
 from objectclassification.errors import MissingExtra, ModelError
 
 try:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from objectclassification.detection import Fit
 from objectclassification.errors import MissingExtra
 
 try:
     from PIL import Image
 except ImportError as exc:
     raise MissingExtra("classification", "server") from exc
-
-Fit = Literal["stretch", "letterbox"]
-"""Whether a picture loses its proportions, or keeps them and gets a border."""
 
 BORDER: Final = (114, 114, 114)
 """What YOLO networks are trained with (``LetterBox`` in ultralytics/data/augment.py)."""

@@ -10,8 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from objectclassification.bounds import MODEL_NAME_PATTERN
-from objectclassification.classification.fitting import Fit
-from objectclassification.detection import Task
+from objectclassification.detection import Fit, Task
 from objectclassification.errors import ModelError
 
 MOST_LABELS: Final = 100_000

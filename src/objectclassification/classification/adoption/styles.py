@@ -19,7 +19,7 @@ from typing import Final, Literal, cast
 
 from objectclassification.classification.adoption.card import BoxOrder, Card, Style
 from objectclassification.classification.adoption.source import Output, Source
-from objectclassification.classification.fitting import Fit
+from objectclassification.detection import Fit
 from objectclassification.errors import ModelError
 
 KNOWN: Final = (
