@@ -12,7 +12,7 @@ TOGETHER := --numprocesses 2 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash soak fuzz audit check bench screenshots format models clean
+.PHONY: help run test test-systemd test-device test-crash test-engine soak fuzz audit check bench screenshots format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -26,7 +26,6 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/fetch_proxies.sh .trees/proxies
 	@sh tools/fetch_tfjs.sh .trees/tfjs
 	@sh tools/fetch_axe.sh .trees/axe
-	@sh tools/fetch_engine.sh $(BIN)/python .trees/engine
 	@$(BIN)/python -m pytest $(TOGETHER)
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
@@ -36,6 +35,10 @@ test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of
 test-device: $(VENV)/.dev ## Pictures from a real /dev/video0, on a machine that qemu emulates; needs root
 	@sh tools/install_debian.sh tools/debian-packages-device.txt
 	@$(BIN)/python -m pytest $(PATIENT) -m device tests/e2e/test_device.py
+
+test-engine: $(VENV)/.dev ## Models at a real inference server, which is 370 MB to install
+	@sh tools/fetch_engine.sh $(BIN)/python .trees/engine
+	@$(BIN)/python -m pytest $(PATIENT) -m engine tests/integration/test_engines.py
 
 test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child and camera program
 	@$(BIN)/python -m pytest $(PATIENT) -s -m crash tests/e2e/test_crash.py

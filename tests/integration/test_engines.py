@@ -19,6 +19,8 @@ from tests.integration.test_models import SHIPPED, add, colours, put, use
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, ROCKET
 from tests.serving import Served, until
 
+pytestmark = pytest.mark.engine
+
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLServer]:
