@@ -267,8 +267,10 @@ class Worker:
     async def _finish(
         self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float
     ) -> None:
-        thumbnail = await self._keep_thumbnail(outcome)
-        change = await self._compare(job, outcome, asked)
+        # One waits for the disk, the other reads: somebody waits for what comes after both.
+        thumbnail, change = await asyncio.gather(
+            self._keep_thumbnail(outcome), self._compare(job, outcome, asked)
+        )
         seen = Found(
             outcome.predictions,
             asked.answers(outcome),
