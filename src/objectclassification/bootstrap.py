@@ -176,6 +176,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 look=pool.classify,
                 engines=engines,
                 inspect=runner.inspect,
+                forget=runner.forget,
                 online=partial(_online, runner),
                 counts=counts,
                 ready=readiness.failing,

@@ -20,8 +20,16 @@ def browser() -> Iterator[Browser]:
     and asynchronous tests in other modules could not start theirs.
     """
     require("chromium")
-    with site.chromium() as started:
+    with site.chromium(f"--host-resolver-rules=MAP {site.LAN} 127.0.0.1") as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def no_script_fails() -> Iterator[None]:
+    """Whatever a test looks at, no script of a page may have failed meanwhile."""
+    yield
+    failed, site.FAILED[:] = list(site.FAILED), []
+    assert failed == []
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import open_page
+from tests.browser.site import LAN, open_page
 from tests.serving import Served
 
 
@@ -40,6 +40,26 @@ def test_the_field_signs_in_and_goes_on_to_what_was_asked_for(
     page.context.close()
 
 
+def test_it_works_on_a_plain_network_too(browser: Browser, shown: Served) -> None:
+    """There browsers send no ``Sec-Fetch-Site``, and scripts have no clipboard and no UUIDs."""
+    there = f"http://{LAN}:{shown.port}"
+    page = open_page(browser, shown, f"{there}/signin", token="")
+    page.get_by_label("Token").fill(shown.new_token("operator"))
+    page.get_by_role("button", name="Copy").click()
+    expect(page.locator("#said")).to_have_text("Copied")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#live")).to_have_text("Live")
+    assert page.evaluate("isSecureContext") is False
+    page.get_by_role("button", name="Snap yard").click()
+    expect(page.locator('[data-camera="yard"] .stage')).to_contain_text("offline")
+    page.goto("about:blank")
+    _follow_link(page, f"{there}/settings/sessions")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Signed-in browsers")
+    page.get_by_role("row", name="this one").get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("alert")).to_contain_text("You were signed out")
+    page.context.close()
+
+
 def test_a_camera_may_not_look(browser: Browser, shown: Served) -> None:
     page = open_page(browser, shown, token=shown.new_token("camera", "door"))
     expect(page.get_by_role("alert")).to_contain_text("A camera token may not do this")
@@ -57,32 +77,26 @@ def test_who_signs_out_is_out(browser: Browser, shown: Served) -> None:
     page.context.close()
 
 
+def _follow_link(page: Page, to: str) -> None:
+    """Clicks a link on another site."""
+    elsewhere = "http://elsewhere.example/"
+    html = f'<a href="{to}">look</a>'
+    page.route(elsewhere, lambda route: route.fulfill(content_type="text/html", body=html))
+    page.goto(elsewhere)
+    page.get_by_role("link").click()
+
+
 def test_a_link_on_another_site_finds_who_is_signed_in(browser: Browser, shown: Served) -> None:
     """``SameSite=Strict`` keeps the cookie back at first: the page asks for itself once more."""
     page = open_page(browser, shown)
-    page.goto("about:blank")
-    page.route(
-        "http://elsewhere.example/",
-        lambda route: route.fulfill(
-            content_type="text/html", body=f'<a href="{shown.url}/settings/sessions">look</a>'
-        ),
-    )
-    page.goto("http://elsewhere.example/")
-    page.get_by_role("link").click()
+    _follow_link(page, f"{shown.url}/settings/sessions")
     expect(page.get_by_role("heading", level=1)).to_have_text("Signed-in browsers")
     page.context.close()
 
 
 def test_a_link_with_a_token_on_another_site_signs_in(browser: Browser, shown: Served) -> None:
     page = open_page(browser, shown, token="")
-    page.route(
-        "http://elsewhere.example/",
-        lambda route: route.fulfill(
-            content_type="text/html", body=f'<a href="{shown.url}/?token={shown.token}">look</a>'
-        ),
-    )
-    page.goto("http://elsewhere.example/")
-    page.get_by_role("link").click()
+    _follow_link(page, f"{shown.url}/?token={shown.token}")
     expect(page.get_by_role("heading", level=1)).to_have_text("Cameras")
     assert page.url == f"{shown.url}/"
     page.context.close()

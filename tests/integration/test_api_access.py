@@ -138,6 +138,7 @@ TABLE = (
         path=lambda s: "/api/cameras/door",
         body={"json": {"detect": False}},
     ),
+    Call("DELETE /api/cameras/{name}", ADMINS, 404, lambda s: "/api/cameras/none"),
     Call("GET /api/cameras/{name}/report", SNAPPERS, 404, lambda s: "/api/cameras/none/report"),
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),

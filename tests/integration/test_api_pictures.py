@@ -161,7 +161,7 @@ def test_the_page_shows_the_cameras_and_needs_no_other_host(past: Served) -> Non
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     for answer in (page, past.call("GET", "/api/cameras")):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Referrer-Policy"] == "same-origin"
 
 
 def test_metrics(past: Served) -> None:

@@ -42,8 +42,9 @@ log = structlog.get_logger(__name__)
 
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
-    # A ?token= in the address must not travel to another site.
-    (b"referrer-policy", b"no-referrer"),
+    # A ?token= in the address must not travel to another site. With no-referrer, browsers would
+    # hide the Origin of our own forms from us, too.
+    (b"referrer-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
     # No other site may show what this one answers to a cookie, pictures least of all.
     (b"cross-origin-resource-policy", b"same-origin"),

@@ -6,9 +6,9 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from objectclassification.api.access import Reader, Snapper, Used, answer, json_body
+from objectclassification.api.access import Admin, Reader, Snapper, Used, answer, json_body
 from objectclassification.detection import Detect
-from objectclassification.errors import BadMessage
+from objectclassification.errors import BadMessage, Conflict
 from objectclassification.receipts import Picture, rfc3339
 from objectclassification.store import pictures, snippets
 
@@ -71,6 +71,16 @@ async def change(name: str, request: Request, parts: Used, identity: Snapper) ->
         raise BadMessage(f"not a camera's settings: {exc}"[:256]) from exc
     await parts.database.write(lambda c: snippets.set_detect(c, name, settings.detect))
     return answer(next(each for each in await list_cameras(parts) if each.name == name))
+
+
+@router.delete("/{name}", summary="Forget a camera")
+async def forget(name: str, parts: Used, identity: Admin) -> Response:
+    """Lists a camera no more that is gone; its pictures and its slot stay, and it may come back."""
+    if name in parts.online():
+        raise Conflict(f"the camera {name} is connected: end its program first")
+    await parts.database.write(lambda c: snippets.forget(c, name))
+    parts.forget(name)
+    return Response(status_code=204)
 
 
 @router.get("/{name}/report", summary="How a camera is, asked now")

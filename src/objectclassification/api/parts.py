@@ -102,6 +102,7 @@ class Parts:
         look: has a child process look at the picture in a file.
         engines: who has models elsewhere.
         inspect: asks a connected camera how it is.
+        forget: has the hub know a camera no more, until it connects.
         online: names of the cameras that are connected now.
         counts: of requests.
         ready: what is wrong, by what was looked at; empty when all is well.
@@ -120,6 +121,7 @@ class Parts:
     look: Callable[[Path], Awaitable[Outcome]]
     engines: Engines
     inspect: Callable[[str], Awaitable[CameraReport]]
+    forget: Callable[[str], None]
     online: Callable[[], frozenset[str]]
     counts: HttpCounts
     ready: Callable[[], Awaitable[dict[str, str]]]

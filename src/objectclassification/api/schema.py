@@ -118,6 +118,7 @@ _AS_THINGS_ARE = (
     *_TEACHING,
     ("put", _MODEL),
     ("delete", _MODEL),
+    ("delete", "/api/cameras/{name}"),
 )
 _OPEN = ("/healthz", "/readyz")
 _TEXTS = ("/healthz", "/readyz", "/metrics")

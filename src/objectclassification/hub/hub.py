@@ -135,6 +135,11 @@ class Hub:
         for new, receipt in left_open:
             self._snaps.adopt(new, receipt)
 
+    def forget(self, camera: str) -> None:
+        """A camera is not known any more, until it connects."""
+        self._cameras.forget(camera)
+        self._out.publish("cameras", "forgotten", self._cameras.event_data(camera))
+
     def connect(self, session: int, identity: Identity) -> None:
         """A connection was opened with a good token."""
         self._sessions.add(session, identity)

@@ -69,6 +69,13 @@ class Cameras:
         """Adds cameras that were registered before."""
         self.groups.update(cameras)
 
+    def forget(self, name: str) -> None:
+        """A camera is not known any more, until it comes again; one that is there stays."""
+        if name in self._sessions.by_camera:
+            return
+        self.groups.pop(name, None)
+        self._asleep.pop(name, None)
+
     def arrived(self, session: Session) -> None:
         """A session's cameras have their slots."""
         for name, offer in session.offers.items():

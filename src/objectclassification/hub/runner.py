@@ -242,6 +242,11 @@ class HubRunner:
         if camera not in self._hub.cameras():
             self._hub.know({camera: ()})
 
+    def forget(self, camera: str) -> None:
+        """A camera is not known any more, until it connects."""
+        self._hub.forget(camera)
+        self._settle()
+
     def revoke(self, id_: str) -> None:
         """Closes the connections of a token or a browser's session that is not good any more."""
         self._hub.revoke(id_)

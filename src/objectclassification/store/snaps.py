@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Row, bindparam, select
 from objectclassification.errors import NotFound
 from objectclassification.receipts import (
     RANK,
+    Freshness,
     Origin,
+    Picture,
     Receipt,
     Shot,
     ShotError,
@@ -138,6 +140,16 @@ def find(connection: Connection, snap_id: str) -> Receipt | None:
     """Returns a snap with all its shots, as far as they are stored, if there is one."""
     row = connection.execute(select(snaps).where(snaps.c.id == snap_id)).first()
     return None if row is None else _receipts(connection, [row])[0]
+
+
+def freshness(connection: Connection, of: Iterable[Picture]) -> dict[str, Freshness]:
+    """Returns how pictures are known to be newer than their snaps, by id, where it is known."""
+    wanted = {picture.id: picture.snap for picture in of if picture.snap is not None}
+    query = select(shots.c.picture_id, shots.c.freshness).where(
+        shots.c.snap_id.in_(set(wanted.values())), shots.c.freshness.is_not(None)
+    )
+    rows = connection.execute(query)
+    return {row.picture_id: row.freshness for row in rows if row.picture_id in wanted}
 
 
 def recent(

@@ -97,6 +97,16 @@ def set_detect(connection: Connection, name: str, detect: Detect) -> None:
         raise NotFound(f"no camera {name}: it is known once it has a token or has connected")
 
 
+def forget(connection: Connection, name: str) -> None:
+    """Deletes what is noted of a camera. Its slot stays, and its pictures: it may come back.
+
+    Raises:
+        NotFound: there is no such camera.
+    """
+    if connection.execute(cameras.delete().where(cameras.c.name == name)).rowcount == 0:
+        raise NotFound(f"no camera {name}")
+
+
 def all_cameras(connection: Connection) -> list[CameraRow]:
     """Every known camera, by name."""
     query = (

@@ -1,18 +1,110 @@
-"""Every camera with its newest picture and what is on it."""
+"""Every camera with its newest picture, what is on it, and how it is."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from objectclassification.api.access import Reader, Used
-from objectclassification.api.cameras import list_cameras
+from objectclassification.api.cameras import Camera, list_cameras
+from objectclassification.receipts import Found, Freshness, Picture, Prediction
+from objectclassification.store import snaps
 from objectclassification.web.pages import PageRoute, render
+from objectclassification.web.texts import texts_of
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
+MOST_LABELS: Final = 3
+"""On a tile; the picture's own page has them all."""
+
+State = Literal["online", "offline", "asleep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A camera as it is shown.
+
+    Attributes:
+        camera: what the API says of it.
+        state: whether it is there.
+        freshness: of its newest picture.
+        lines: what is on that: texts with their scores, the best first.
+        sources: of its image: ``srcset``.
+        fits: whether the filter lets it through.
+    """
+
+    camera: Camera
+    state: State
+    freshness: Freshness | None
+    lines: tuple[tuple[str, float], ...]
+    sources: str
+    fits: bool
+
 
 @router.get("/")
-async def cameras(request: Request, parts: Used, identity: Reader) -> Response:
-    """A tile for each."""
-    return render(request, identity, "cameras", cameras=await list_cameras(parts))
+async def cameras(
+    request: Request,
+    parts: Used,
+    identity: Reader,
+    q: Annotated[str, Query(max_length=256)] = "",
+    state: Annotated[str, Query(max_length=16)] = "",
+) -> Response:
+    """A tile for each; ``q`` is looked for in names, groups and labels."""
+    found = await list_cameras(parts)
+    newest = [camera.picture for camera in found if camera.picture is not None]
+    fresh = await parts.database.read(lambda c: snaps.freshness(c, newest))
+    now = datetime.now(UTC)
+    tiles = [_tile(camera, fresh, now, q, state) for camera in found]
+    address = f"{request.url.scheme}://{request.headers.get('host', '')}"
+    return render(request, identity, "cameras", tiles=tiles, q=q, state=state, address=address)
+
+
+def _tile(
+    camera: Camera, fresh: dict[str, Freshness], now: datetime, q: str, wanted_state: str
+) -> Tile:
+    picture = camera.picture
+    state = state_of(camera, now)
+    lines = lines_of(picture.found) if picture is not None else ()
+    words = " ".join((camera.name, *camera.groups, *(text for text, _ in lines)))
+    return Tile(
+        camera=camera,
+        state=state,
+        freshness=fresh.get(picture.id) if picture is not None else None,
+        lines=lines,
+        sources=sources_of(picture) if picture is not None else "",
+        fits=q.casefold() in words.casefold() and wanted_state in ("", state),
+    )
+
+
+def state_of(camera: Camera, now: datetime) -> State:
+    """Whether a camera is there; ``asleep`` is absent on purpose."""
+    if camera.online:
+        return "online"
+    until = camera.sleeps_until_at
+    return "asleep" if until is not None and datetime.fromisoformat(until) > now else "offline"
+
+
+def lines_of(found: Found) -> tuple[tuple[str, float], ...]:
+    """What a tile says is on a picture: the answers of heads, then the best labels."""
+    unsure = texts_of("cameras").unsure
+    answers = [
+        (f"{answer.head}: {answer.class_ or unsure}", answer.score) for answer in found.answers
+    ]
+    # A thing that is there ten times is one line.
+    best: dict[str, Prediction] = {}
+    for prediction in found.predictions:
+        best.setdefault(prediction.label, prediction)
+    labels = [(one.label, one.score) for one in best.values()]
+    return (*answers, *labels[:MOST_LABELS])
+
+
+def sources_of(picture: Picture) -> str:
+    """The renditions that a browser may choose from, as ``srcset`` has them."""
+    forms = [
+        picture.renditions[name] for name in ("thumbnail", "full") if name in picture.renditions
+    ]
+    return ", ".join(f"{form.url} {form.width}w" for form in forms)

@@ -163,7 +163,8 @@ def _address_without_token(request: Request) -> str:
 
 def _comes_from_elsewhere(request: Request) -> bool:
     """Whether another site's link was followed: then browsers keep ``SameSite=Strict`` cookies
-    back, and send them once a page of ours leads to the same address.
+    back, and send them once a page of ours leads to the same address. They say so only over TLS
+    and on loopback; elsewhere ``signin.js`` finds the session.
     """
     headers = request.headers
     return (
