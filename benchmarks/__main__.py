@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from benchmarks import (
+    browser,
     decode_classify,
     detect,
     hostile,
@@ -55,6 +56,7 @@ def main() -> None:
     print(page)
     replace_section("benchmarks", page)
     hostile.main()
+    browser.main()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from objectclassification.store import tables
 from tests.browser.site import Answering, fill, jpeg, open_page
 from tests.photographs import CHELSEA, COFFEE
 from tests.serving import Served, ServeProcess
@@ -170,6 +171,11 @@ def test_labels_of_any_kind_are_text(page: Page, shown: Served) -> None:
         shown.run(_publish(shown, data))
         line = tile(page, "yard").locator(".lines li span").first
         expect(line).to_have_text(label.strip())
+    # As the server renders it.
+    write = tables.predictions.update().values(label=labels[0])
+    shown.run(shown.parts.database.write(lambda c: c.execute(write)))
+    page.reload()
+    expect(tile(page, "yard").locator(".lines li span").first).to_have_text(labels[0])
     assert page.evaluate("window.bad") is None
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

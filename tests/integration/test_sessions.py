@@ -13,6 +13,7 @@ from websockets.sync.client import ClientConnection, connect
 from objectclassification.messages import Hello, Welcome, encode
 from objectclassification.store import sessions, tables
 from objectclassification.store.writer import open_database
+from tests.certificates import trusting
 from tests.serving import WAIT_S, Served, hear
 
 
@@ -36,8 +37,9 @@ def with_cookie(
 
 def socket(server: Served, cookie: str, origin: str) -> ClientConnection:
     headers = {"Cookie": cookie, "Origin": origin}
-    url = f"ws://127.0.0.1:{server.port}/ws"
-    return connect(url, additional_headers=headers, compression=None, proxy=None)
+    url = f"ws{server.url.removeprefix('http')}/ws"
+    trusted = trusting(server.ca) if server.ca else None
+    return connect(url, ssl=trusted, additional_headers=headers, compression=None, proxy=None)
 
 
 @pytest.fixture
@@ -64,6 +66,9 @@ def test_under_tls_no_other_host_can_set_it(tmp_path: Path) -> None:
         assert "Secure" in cookie
         name, _, value = cookie_of(answer).partition("=")
         assert with_cookie(served, "GET", "/api/cameras", f"{name}={value}").status_code == 200
+        with socket(served, f"{name}={value}", served.url) as opened:
+            opened.send(encode(Hello(role="controller", instance="page")).decode())
+            assert hear(opened, Welcome).heartbeat_s > 0
         plain = f"{name.removeprefix('__Host-')}={value}"
         assert with_cookie(served, "GET", "/api/cameras", plain).status_code == 401
 

@@ -130,8 +130,13 @@ async def identity_of(request: Request) -> Identity:
     try:
         return authenticate(request)
     except Unauthorized:
-        await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
+        await keep_waiting(request)
         raise
+
+
+async def keep_waiting(request: Request) -> None:
+    """Lets who has no good token wait for that answer, the longer the more of them there are."""
+    await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
 
 
 def need(right: Right) -> Callable[..., Awaitable[Identity]]:

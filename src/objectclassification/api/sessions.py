@@ -12,10 +12,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from uuid_utils import uuid7
 
-from objectclassification.api.access import Reader, Used, answer, parts_of, session_of
+from objectclassification.api.access import (
+    Reader,
+    Used,
+    answer,
+    keep_waiting,
+    parts_of,
+    session_of,
+)
 from objectclassification.api.parts import Parts
 from objectclassification.auth import Identity, SessionRecord, TokenRole, cookie_name, hash_token
-from objectclassification.errors import NotFound
+from objectclassification.errors import NotFound, Unauthorized
 from objectclassification.receipts import rfc3339
 from objectclassification.store import sessions as stored
 from objectclassification.store import tokens as stored_tokens
@@ -106,7 +113,11 @@ async def begin_session(request: Request, response: Response, token: str) -> Non
         Forbidden: it may not read.
     """
     parts = parts_of(request)
-    identity = parts.tokens.authenticate(token)
+    try:
+        identity = parts.tokens.authenticate(token)
+    except Unauthorized:
+        await keep_waiting(request)
+        raise
     identity.require("read")
     cookie, now = secrets.token_urlsafe(32), time.time()
     record = SessionRecord(

@@ -21,6 +21,9 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 MOST_LABELS: Final = 3
 """On a tile; the picture's own page has them all."""
 
+PICTURE: Final = "/api/pictures/{id}/image"
+"""Where a tile's picture leads."""
+
 State = Literal["online", "offline", "asleep"]
 
 
@@ -60,7 +63,16 @@ async def cameras(
     now = datetime.now(UTC)
     tiles = [_tile(camera, fresh, now, q, state) for camera in found]
     address = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    return render(request, identity, "cameras", tiles=tiles, q=q, state=state, address=address)
+    return render(
+        request,
+        identity,
+        "cameras",
+        tiles=tiles,
+        q=q,
+        state=state,
+        address=address,
+        picture_page=PICTURE,
+    )
 
 
 def _tile(

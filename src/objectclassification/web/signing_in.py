@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +14,6 @@ from objectclassification.api.access import (
     is_same_origin,
     json_body,
     parts_of,
-    refusals_of,
 )
 from objectclassification.api.sessions import begin_session, end_session, forget_cookie
 from objectclassification.errors import AuthError, BadMessage, Forbidden, Unauthorized
@@ -49,8 +46,6 @@ async def sign_in(request: Request) -> Response:
     try:
         await begin_session(request, response, token)
     except AuthError as exc:
-        if isinstance(exc, Unauthorized):
-            await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
         status = 401 if isinstance(exc, Unauthorized) else 403
         return sign_in_page(request, exc.detail, status=status, after=own_address(after))
     return response

@@ -8,6 +8,7 @@ const RANK = { requested: 0, delivered: 1, captured: 2, uploaded: 3, classified:
 const MOST_LABELS = 3;
 const MOST_NAMES = 256; // of one snap
 const RENEW_MS = 1000;
+const PRESENCE_MS = 100;
 const THUMBNAIL_SIDE = 320;
 
 const byId = (id) => document.getElementById(id);
@@ -17,6 +18,7 @@ const known = new Map(); // by the camera's name
 const own = new Set(); // ids of snaps from here
 const pending = new Map(); // by the camera's name: what its tile is to show with the next frame
 let frame = 0;
+let waiting = 0;
 let renewing = 0;
 
 const part = (tile, name) => tile.querySelector(`.${name}`);
@@ -64,10 +66,17 @@ function finished(done) {
   say(text('done', { ...done, ms: Math.round(done.elapsed_ms) }));
 }
 
-// What the tiles show. However much is told, it is drawn once a frame.
+// What the tiles show. However much is told, it is drawn once a frame, and who comes and goes ten
+// times a second.
 
 function change(camera, what) {
   pending.set(camera, { ...pending.get(camera), ...what });
+  if (what.presence) waiting ||= setTimeout(next, PRESENCE_MS);
+  else next();
+}
+
+function next() {
+  waiting = 0;
   frame ||= requestAnimationFrame(draw);
 }
 
@@ -129,7 +138,7 @@ function showPicture(tile, { picture, freshness, verdict, answers, predictions }
     srcset: `/api/pictures/${id}/thumbnail ${small}w, ${url} ${width}w`, src: url,
     alt: text('newest', { camera: tile.dataset.camera }),
   });
-  view.href = url;
+  view.href = tiles.dataset.picturePage.replace('{id}', id);
   view.replaceChildren(image);
   const taken = part(tile, 'taken');
   taken.replaceChildren(
