@@ -20,11 +20,10 @@ import structlog
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import CONNECTING, OPEN, SEND_EOF
-from websockets.server import ServerProtocol
 
 from objectclassification.auth import Identity
 from objectclassification.hub.frames import text_frame
-from objectclassification.hub.handshake import identify
+from objectclassification.hub.handshake import Handshaking, identify
 from objectclassification.hub.pace import Pace
 from objectclassification.hub.remote import host_of
 from objectclassification.messages import MAX_MESSAGE_BYTES, Problem, encode
@@ -87,7 +86,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, runner: HubRunner, *, max_message_bytes: int = MAX_MESSAGE_BYTES) -> None:
         self._runner = runner
         self._max_message_bytes = max_message_bytes
-        self._wire = ServerProtocol(max_size=max_message_bytes, logger=_wire_log)
+        self._wire = Handshaking(max_size=max_message_bytes, logger=_wire_log)
         self._pace = Pace(runner.limits.messages_per_s, runner.limits.messages_at_once)
         self._told_to_slow_down = False
         self._held: memoryview | None = None

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from objectclassification.auth import Identity, Tokens, session_cookie
 from objectclassification.errors import Unauthorized
 from objectclassification.hub.address import is_own_name
 
 PATHS = frozenset({"/", "/ws"})
-
+SUBPROTOCOL = Subprotocol("objectclassification")
+"""The only one there is: a browser that offers some wants one of them in the answer."""
+TOKEN_SUBPROTOCOL = "token."  # noqa: S105 - what is behind it is one
+"""A browser's WebSocket sets no header but this; in the address a token would be in the logs of
+every proxy on its way."""
 
 Refusal = tuple[HTTPStatus, str]
 
@@ -62,12 +69,23 @@ def _refusal(request: Request, *, without_tokens: bool) -> Refusal | None:
     return None
 
 
+class Handshaking(ServerProtocol):
+    """Takes our subprotocol from those who offer it: what else is offered there may be a token."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """See :class:`websockets.server.ServerProtocol`."""
+        return SUBPROTOCOL if SUBPROTOCOL in subprotocols else None
+
+
 def _token_of(request: Request) -> str | None:
-    """The token from ``Authorization: Bearer``, or else from ``?token=``."""
+    """The token from ``Authorization: Bearer``, a subprotocol, or else from ``?token=``."""
     for value in request.headers.get_all("Authorization"):
         scheme, _, token = value.partition(" ")
         if scheme.lower() == "bearer":
             return token.strip()
+    for offered in ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(","):
+        if offered.strip().startswith(TOKEN_SUBPROTOCOL):
+            return offered.strip().removeprefix(TOKEN_SUBPROTOCOL)
     found = parse_qs(urlsplit(request.path).query).get("token")
     return found[0] if found else None
 
