@@ -31,5 +31,7 @@ PAGES = (
     Shown("signin", "/signin?why=ended", signed_in=False),
     Shown("error", "/settings/sessions?token=oc_nobody", signed_in=False),
     Shown("cameras", "/"),
+    Shown("join", "/join", signed_in=False),
+    Shown("add_phone", "/join/new"),
     Shown("sessions", "/settings/sessions"),
 )

@@ -143,6 +143,8 @@ TABLE = (
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),
     Call("DELETE /api/tokens/{token_id}", ADMINS, 204, fresh_token),
+    Call("POST /api/joins", ADMINS, 201, body={"json": {"camera": "phone"}}),
+    Call("POST /api/joins/redeem", ANYBODY, 404, body={"json": {"code": "none"}}),
     Call("GET /api/sessions", READERS),
     Call("DELETE /api/sessions/{session_id}", READERS, 404, lambda s: "/api/sessions/none"),
     Call("GET /api/rules", READERS),
@@ -167,6 +169,9 @@ TABLE = (
     Call("GET /readyz", ANYBODY),
     Call("GET /", READERS),
     Call("GET /settings/sessions", READERS),
+    Call("GET /join", ANYBODY),
+    Call("GET /join/new", ADMINS),
+    Call("POST /join/new", ADMINS, body={"data": {"camera": "phone"}}),
     Call("GET /signin", ANYBODY),
     Call("POST /signin", ANYBODY, 403),  # it is for a page of our own
     Call("POST /signout", ANYBODY - {"nobody", "stranger"}, 303),
@@ -182,7 +187,7 @@ TABLE = (
         path=lambda s: "/static-offline-docs/swagger-ui.css",
     ),
 )
-PAGES = ("GET /", "GET /settings/sessions", "POST /signout")
+PAGES = ("GET /", "GET /join/new", "POST /join/new", "GET /settings/sessions", "POST /signout")
 CELLS = [
     pytest.param(call, caller, id=f"{call.route} {caller}") for call in TABLE for caller in CALLERS
 ]

@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 from objectclassification import __version__
 from tests.serving import Served, photo
 
+OPEN = ("/healthz", "/readyz", "/api/joins/redeem")
 METHODS = {"get", "put", "post", "patch", "delete"}
 
 
@@ -40,7 +41,7 @@ def references(value: Any) -> list[str]:
 def test_it_says_what_it_is(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == __version__
-    assert len(operations(document)) == 46
+    assert len(operations(document)) == 48
     assert {method for method, _, _ in operations(document)} == METHODS
 
 
@@ -82,7 +83,7 @@ def test_every_call_says_its_problems_and_its_token(document: Any) -> None:
         assert ({"401", "403"} <= problems) == ("security" in operation)
         for status in problems:
             assert "application/problem+json" in operation["responses"][status]["content"]
-        assert ("security" in operation) == (path not in ("/healthz", "/readyz"))
+        assert ("security" in operation) == (path not in OPEN)
         assert operation["summary"]
 
 
@@ -100,6 +101,10 @@ def test_real_answers_fit(document: Any, server: Served) -> None:
     schema_of(document, "post", "/api/snaps", "200").validate(snap.json())
     camera = server.call("PATCH", "/api/cameras/door", json={"detect": False})
     schema_of(document, "patch", "/api/cameras/{name}", "200").validate(camera.json())
+    join = server.call("POST", "/api/joins", json={"camera": "openapi"})
+    schema_of(document, "post", "/api/joins", "201").validate(join.json())
+    token = server.call("POST", "/api/joins/redeem", json={"code": join.json()["code"]})
+    schema_of(document, "post", "/api/joins/redeem", "201").validate(token.json())
     token = server.call("POST", "/api/tokens", json={"role": "viewer"})
     schema_of(document, "post", "/api/tokens", "201").validate(token.json())
     sent = server.call("POST", "/api/similar", data=photo("openapi"))

@@ -95,6 +95,7 @@ PATHS = (
     "/static/{}/{}",
     "/static/0/{}",
     "/settings/{}",
+    "/join/{}",
     "/docs/{}",
     "/static-offline-docs/{}",
 )

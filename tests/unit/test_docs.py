@@ -12,6 +12,7 @@ from objectclassification.api import (
     cameras,
     heads,
     health,
+    joins,
     models,
     pictures,
     rules,
@@ -31,7 +32,7 @@ ROUTES = [
     (method, route.path)
     for room in (
         *(snippets, snaps, pictures, similar, cameras),
-        *(heads, models, rules, unsure, tokens, sessions, health),
+        *(heads, models, rules, unsure, tokens, joins, sessions, health),
     )
     for route in room.router.routes
     for method in route.methods

@@ -16,6 +16,7 @@ from objectclassification.api import (
     cameras,
     heads,
     health,
+    joins,
     models,
     pictures,
     problems,
@@ -74,7 +75,7 @@ def create_app(parts: Parts) -> FastAPI:
     problems.install(app)
     looking = (snippets, snaps, pictures, similar, cameras)
     knowing = (heads, models, rules, unsure)
-    for room in (*looking, *knowing, token_routes, sessions, health):
+    for room in (*looking, *knowing, token_routes, joins, sessions, health):
         app.include_router(room.router)
     schema.describe(app)
     app.add_middleware(Intake)

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from objectclassification import __version__
 from objectclassification.api.cameras import Camera, CameraSettings
 from objectclassification.api.heads import Activation
+from objectclassification.api.joins import Join, JoinWanted, Redemption
 from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import Labelling, PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
@@ -70,6 +71,8 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("post", "/api/unsure/{model_id}"): (Threshold, {"200": "The threshold as it is now"}),
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
+    ("post", "/api/joins"): (Join, {"201": "The code, shown this once"}),
+    ("post", "/api/joins/redeem"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/sessions"): (list[SessionShown], {"200": "The sessions that you may end"}),
 }
 _BODIES: dict[tuple[str, str], Any] = {
@@ -79,6 +82,8 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/rules"): Rule,
     ("post", "/api/unsure/{model_id}"): ThresholdWanted,
     ("post", "/api/tokens"): TokenWanted,
+    ("post", "/api/joins"): JoinWanted,
+    ("post", "/api/joins/redeem"): Redemption,
     ("patch", "/api/pictures/{picture_id}"): Labelling,
     ("post", "/api/heads/{name}/versions"): Teaching,
     ("post", "/api/heads/{name}/activate"): Activation,
@@ -101,6 +106,7 @@ _PROBLEMS = {
 }
 _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
+_REDEEM = ("post", "/api/joins/redeem")
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
 _IMAGE_SENT = (("put", "/snippets/{number}"), ("post", "/api/similar"))
@@ -112,6 +118,7 @@ _TEACHING = (
 _AS_THINGS_ARE = (
     ("post", "/api/rules"),
     ("post", "/api/unsure/{model_id}"),
+    _REDEEM,
     _REPORT,
     _SIMILAR,
     ("post", "/api/similar"),
@@ -120,7 +127,7 @@ _AS_THINGS_ARE = (
     ("delete", _MODEL),
     ("delete", "/api/cameras/{name}"),
 )
-_OPEN = ("/healthz", "/readyz")
+_OPEN = ("/healthz", "/readyz", _REDEEM[1])
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
@@ -197,7 +204,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
     which = {
         "401": path not in _OPEN,
         "403": path not in _OPEN,
-        "404": "{" in path or (method, path) == _SNAP,
+        "404": "{" in path or (method, path) in (_SNAP, _REDEEM),
         "408": takes_body,
         "409": (method, path) in (_SNAP, *_AS_THINGS_ARE),
         "413": takes_body,

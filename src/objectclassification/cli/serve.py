@@ -132,16 +132,7 @@ def _announce(settings: ServerSettings, listener: socket.socket, system: System)
 
 
 def _url(listener: socket.socket, settings: ServerSettings, *, outside: bool) -> str:
-    from objectclassification.config.tls import CertificateFiles
-    from objectclassification.hub.address import machine_address
+    from objectclassification.api.reach import address, served_name
 
-    port = listener.getsockname()[1]
-    host = settings.host
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
-        host = machine_address().address if outside else "127.0.0.1"
-    choice, scheme = settings.certificate, "http" if settings.certificate is None else "https"
-    if isinstance(choice, CertificateFiles):
-        from objectclassification.certificates.authority import first_host_name
-
-        host = first_host_name(choice.cert) or host  # by its address nobody would believe it
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    scheme = "http" if settings.certificate is None else "https"
+    return address(scheme, served_name(settings, outside=outside), listener.getsockname()[1])

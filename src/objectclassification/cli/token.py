@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json as jsonlib
-from typing import Annotated
+import sys
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
@@ -25,6 +28,10 @@ def add(
         list[str] | None,
         typer.Option(metavar="NAME", help="For this camera; may be given more than once."),
     ] = None,
+    phone: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="For this camera, on a phone: shows a code to scan."),
+    ] = None,
     role: Annotated[
         str | None, typer.Option(metavar="ROLE", help="viewer, operator or admin.")
     ] = None,
@@ -36,20 +43,28 @@ def add(
 ) -> None:
     """Make a token.
 
-    For a camera with --camera NAME, for a person or a script with --role ROLE.
+    For a camera with --camera NAME, for a person or a script with --role ROLE. With --phone NAME
+    the phone itself gets the token, once it has opened the link.
     """
     from objectclassification.auth import parse_role
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
     from objectclassification.messages import is_name
 
-    for wrong in (one for one in camera or () if not is_name(one)):
+    names = [*(camera or ()), *([] if phone is None else [phone])]
+    for wrong in (one for one in names if not is_name(one)):
         raise typer.BadParameter(
             f"{wrong!r} cannot be a name: it has at most 64 letters, digits, dots, underscores and "
             "dashes, and begins with a letter or a digit"
         )
-    if bool(camera) == (role in ("viewer", "operator", "admin")):
-        raise typer.BadParameter("give either --camera NAME or --role viewer|operator|admin")
+    if [bool(camera), phone is not None, role in ("viewer", "operator", "admin")].count(True) != 1:
+        raise typer.BadParameter(
+            "give either --camera NAME, --phone NAME or --role viewer|operator|admin"
+        )
+    if phone is not None:
+        with Http(find_connection(server, token_file, ca)) as http:
+            _show_join(http.json("POST", "/api/joins", {"camera": phone}), json=json)
+        return
     wanted = {"role": "camera" if camera else parse_role(role or ""), "name": name}
     with Http(find_connection(server, token_file, ca)) as http:
         made = http.json("POST", "/api/tokens", {**wanted, "cameras": camera or []})
@@ -62,6 +77,34 @@ def add(
         f"{made['id']}",
         err=True,
     )
+
+
+def _show_join(join: dict[str, Any], *, json: bool) -> None:
+    if json:
+        print(jsonlib.dumps(join))
+        return
+    if sys.stdout.isatty():
+        _draw(join["link"])
+    print(join["link"])
+    typer.echo(
+        f"Scan this with the phone, or open the link there: it becomes the camera "
+        f"{join['camera']}. It works once, until {join['expires_at'][11:16]} UTC.",
+        err=True,
+    )
+    if join["trust"]:
+        typer.echo(f"If the phone warns of the certificate: {join['trust']}", err=True)
+    if join["warning"]:
+        typer.echo(f"As things are, no phone can: {join['warning']}", err=True)
+
+
+def _draw(link: str) -> None:
+    """The link as a QR code, where the terminal has the characters for it."""
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(link, error="m").terminal(drawn, border=2, compact=True)
+    with suppress(UnicodeEncodeError):
+        print(drawn.getvalue())
 
 
 def list_(

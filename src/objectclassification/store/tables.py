@@ -356,3 +356,14 @@ sessions = Table(
     Column("agent", String(256), nullable=False),
     Column("address", String(64), nullable=False),
 )
+
+# Codes that become a camera's token once; the code itself is nowhere.
+joins = Table(
+    "joins",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("camera", String(64), nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("used_at", Float),
+)

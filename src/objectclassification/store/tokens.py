@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from objectclassification.auth import TokenRecord
 from objectclassification.errors import Conflict, NotFound
+from objectclassification.store import joins
 from objectclassification.store.tables import sessions, tokens
 
 
@@ -64,7 +65,7 @@ def add_again(connection: Connection, record: TokenRecord, *, at: float) -> bool
 
 
 def revoke(connection: Connection, token_id: str, *, at: float) -> None:
-    """Makes a token bad for good, and ends its sessions.
+    """Makes a token bad for good; its sessions end, and the codes that it made are void.
 
     Raises:
         NotFound: no good token has that id.
@@ -82,3 +83,4 @@ def revoke(connection: Connection, token_id: str, *, at: float) -> None:
     if changed == 0:
         raise NotFound(f"no token {token_id}")
     connection.execute(sessions.delete().where(sessions.c.token_id == token_id))
+    joins.void(connection, token_id)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from objectclassification.web import assets, cameras, sessions, signing_in, trust
+from objectclassification.web import add_phone, assets, cameras, join, sessions, signing_in, trust
 
 
 def install(app: FastAPI) -> None:
     """Adds the pages to the app."""
-    for room in (assets, cameras, sessions, signing_in, trust):
+    for room in (add_phone, assets, cameras, join, sessions, signing_in, trust):
         app.include_router(room.router)

@@ -43,7 +43,7 @@ export async function snap(to, more = {}) {
 }
 
 /** A UUIDv7 (RFC 9562): crypto.randomUUID is for HTTPS only, and no time. */
-function newId() {
+export function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   for (let at = 5, left = Date.now(); at >= 0; at--, left = Math.floor(left / 256)) bytes[at] = left % 256;
   bytes[6] = (bytes[6] & 0x0f) | 0x70;
