@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.browser import lessons
 from tests.serving import Served
 
 
@@ -31,6 +32,12 @@ PAGES = (
     Shown("signin", "/signin?why=ended", signed_in=False),
     Shown("error", "/settings/sessions?token=oc_nobody", signed_in=False),
     Shown("cameras", "/"),
+    Shown("teach", lambda server: lessons.taught(server) and "/teach"),
+    Shown("head", lessons.taught),
+    Shown("evidence", lessons.evidence),
+    Shown("receipts", lessons.receipts),
+    Shown("receipt", lessons.snapped),
+    Shown("settings", "/settings"),
     Shown("join", "/join", signed_in=False),
     Shown("add_phone", "/join/new"),
     Shown("sessions", "/settings/sessions"),

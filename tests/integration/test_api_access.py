@@ -168,6 +168,12 @@ TABLE = (
     Call("GET /healthz", ANYBODY),
     Call("GET /readyz", ANYBODY),
     Call("GET /", READERS),
+    Call("GET /teach", READERS),
+    Call("GET /teach/{name}", READERS, path=lambda s: "/teach/valve"),
+    Call("GET /teach/{name}/{number}", READERS, 404, lambda s: "/teach/none/1"),
+    Call("GET /snaps", READERS),
+    Call("GET /snaps/{snap_id}", READERS, path=lambda s: ended_snap(s).removeprefix("/api")),
+    Call("GET /settings", READERS),
     Call("GET /settings/sessions", READERS),
     Call("GET /join", ANYBODY),
     Call("GET /join/new", ADMINS),
@@ -187,7 +193,11 @@ TABLE = (
         path=lambda s: "/static-offline-docs/swagger-ui.css",
     ),
 )
-PAGES = ("GET /", "GET /join/new", "POST /join/new", "GET /settings/sessions", "POST /signout")
+PAGES = (
+    *("GET /", "GET /teach", "GET /teach/{name}", "GET /teach/{name}/{number}"),
+    *("GET /snaps", "GET /snaps/{snap_id}", "GET /settings", "GET /settings/sessions"),
+    *("GET /join/new", "POST /join/new", "POST /signout"),
+)
 CELLS = [
     pytest.param(call, caller, id=f"{call.route} {caller}") for call in TABLE for caller in CALLERS
 ]

@@ -129,6 +129,12 @@ def every(connection: Connection) -> list[StoredModel]:
     ]
 
 
+def of_cameras(connection: Connection, task: Task) -> dict[str, str]:
+    """The model of each camera that has one of its own; :data:`SHIPPED` may be among them."""
+    query = select(model_uses).where(model_uses.c.camera != EVERY_CAMERA, model_uses.c.task == task)
+    return {row.camera: row.model_id or SHIPPED for row in connection.execute(query)}
+
+
 def use(
     connection: Connection, model_id: str, names: Collection[str], *, task: Task | None = None
 ) -> None:

@@ -9,10 +9,22 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from objectclassification.web import add_phone, assets, cameras, join, sessions, signing_in, trust
+from objectclassification.web import (
+    add_phone,
+    assets,
+    cameras,
+    join,
+    receipts,
+    sessions,
+    settings,
+    signing_in,
+    teach,
+    trust,
+)
 
 
 def install(app: FastAPI) -> None:
     """Adds the pages to the app."""
-    for room in (add_phone, assets, cameras, join, sessions, signing_in, trust):
+    looking = (cameras, teach, receipts, settings, sessions)
+    for room in (*looking, add_phone, assets, join, signing_in, trust):
         app.include_router(room.router)

@@ -28,7 +28,12 @@ from objectclassification.receipts import rfc3339
 from objectclassification.web.assets import asset
 from objectclassification.web.texts import SHARED, fill, texts_for_modules, texts_of
 
-NAVIGATION: Final = (("/", "cameras"), ("/settings/sessions", "sessions"))
+NAVIGATION: Final = (
+    ("/", "cameras"),
+    ("/teach", "teach"),
+    ("/snaps", "receipts"),
+    ("/settings", "settings"),
+)
 """The pages in the header: address, and the table of its texts (which has a ``nav``)."""
 
 _HEADERS: Final = {
