@@ -23,9 +23,13 @@ from objectclassification.auth import TokenRecord, Tokens, hash_token, new_token
 from objectclassification.bus import (
     Bus,
     CameraReserved,
+    Changed,
     ClassificationFailed,
     Message,
     PictureClassified,
+    PicturesDeleted,
+    PicturesLabelled,
+    PicturesRestored,
     PictureUploaded,
 )
 from objectclassification.certificates import ServerTls, serving_tls
@@ -251,6 +255,9 @@ def _tell(runner: HubRunner, message: Message) -> None:
     if isinstance(message, CameraReserved):
         runner.know(message.camera)
         return
+    if isinstance(message, Changed):
+        _tell_of_changed(runner, message)
+        return
     snap, camera = message.snap, message.camera
     answers: dict[str, str | None] = {}
     match message:
@@ -272,6 +279,13 @@ def _tell(runner: HubRunner, message: Message) -> None:
     if answers:
         data["answers"] = answers
     runner.publish("pictures", name, data)
+
+
+def _tell_of_changed(runner: HubRunner, message: Changed) -> None:
+    names = {PicturesLabelled: "labelled", PicturesDeleted: "deleted", PicturesRestored: "restored"}
+    said = {"said": message.said} if isinstance(message, PicturesLabelled) else {}
+    data = {"pictures": message.picture_ids, **said}
+    runner.publish("pictures", names[type(message)], data)
 
 
 @asynccontextmanager

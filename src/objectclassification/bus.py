@@ -54,7 +54,35 @@ class CameraReserved:
     camera: str
 
 
-Message = PictureUploaded | PictureClassified | ClassificationFailed | CameraReserved
+@dataclass(frozen=True, slots=True)
+class PicturesLabelled:
+    """An operator said something of pictures.
+
+    Attributes:
+        picture_ids: of which.
+        said: the class for each head; None took a label away.
+    """
+
+    picture_ids: tuple[str, ...]
+    said: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PicturesDeleted:
+    """Pictures were deleted, which can be undone for a day."""
+
+    picture_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PicturesRestored:
+    """A deletion was undone."""
+
+    picture_ids: tuple[str, ...]
+
+
+Changed = PicturesLabelled | PicturesDeleted | PicturesRestored
+Message = PictureUploaded | PictureClassified | ClassificationFailed | CameraReserved | Changed
 Handler = Callable[[Message], None]
 
 

@@ -1,4 +1,7 @@
-"""Retention at work: what goes, and its deletion in steps that leave the writer thread free."""
+"""Retention at work: what goes, and its deletion in steps that leave the writer thread free.
+
+What a person deleted goes, too, once that cannot be undone any more.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from objectclassification.errors import StoreError
-from objectclassification.store import old_snaps, retention
+from objectclassification.store import deletions, old_snaps, retention
 from objectclassification.store.old_snaps import OldSnap
 from objectclassification.store.retention import Candidate, Policy, Reckoning
 from objectclassification.store.writer import Database
@@ -114,15 +117,16 @@ class Housekeeper:
         return plan
 
     async def tidy(self) -> Plan:
-        """Deletes what goes now.
+        """Deletes what goes now, and what was deleted a day ago.
 
         Returns:
-            What went; less than was planned if something came to be needed meanwhile.
+            What went by the policy; less than was planned if something came to be needed meanwhile.
 
         Raises:
             StoreError: the database failed; what went before is gone.
             OSError: a blob cannot be deleted; its row is gone.
         """
+        await self._sweep()
         gone = Plan()
         async for page in self._going():
             for start in range(0, len(page), BATCH):
@@ -141,6 +145,21 @@ class Housekeeper:
                 snaps=gone.snaps,
             )
         return gone
+
+    async def _sweep(self) -> None:
+        """Has what a person deleted follow its mark, unless something still works on it."""
+        before, after, swept = time.time() - deletions.UNDO_S, "", 0
+        while ids := await self._due(before, after):
+            after = ids[-1]
+            swept += len(await self._delete_rows(ids, labelled_too=True))
+            await asyncio.sleep(PAUSE_S)
+        if swept:
+            log.info("deleted pictures are gone for good", pictures=swept)
+
+    async def _due(self, before: float, after: str) -> list[str]:
+        return await self._database.read(
+            lambda c: deletions.due(c, before=before, after=after, limit=BATCH)
+        )
 
     async def _going(self) -> AsyncIterator[list[Candidate]]:
         if self._policy.keeps_all:
@@ -180,11 +199,16 @@ class Housekeeper:
 
     async def _delete(self, batch: list[Candidate]) -> list[Candidate]:
         ids = [candidate.id for candidate in batch]
-        too = not self._policy.keeps_labelled
-        deleted = await self._database.write(lambda c: retention.delete(c, ids, labelled_too=too))
+        gone = await self._delete_rows(ids, labelled_too=not self._policy.keeps_labelled)
+        return [candidate for candidate in batch if candidate.id in gone]
+
+    async def _delete_rows(self, ids: list[str], *, labelled_too: bool) -> tuple[str, ...]:
+        deleted = await self._database.write(
+            lambda c: retention.delete(c, ids, labelled_too=labelled_too)
+        )
         await asyncio.to_thread(self._forget_all, deleted.keys)
         self._count(len(deleted.ids), deleted.bytes)
-        return [candidate for candidate in batch if candidate.id in deleted.ids]
+        return deleted.ids
 
     def _forget_all(self, keys: tuple[str, ...]) -> None:
         for key in keys:

@@ -10,8 +10,10 @@ import typer
 
 from objectclassification.api import (
     cameras,
+    deletions,
     heads,
     health,
+    history,
     joins,
     models,
     pictures,
@@ -31,7 +33,7 @@ HTTP_API = (ROOT / "docs" / "http-api.md").read_text()
 ROUTES = [
     (method, route.path)
     for room in (
-        *(snippets, snaps, pictures, similar, cameras),
+        *(snippets, snaps, history, pictures, similar, deletions, cameras),
         *(heads, models, rules, unsure, tokens, joins, sessions, health),
     )
     for route in room.router.routes

@@ -389,7 +389,7 @@ class TestHousekeeper:
 
     async def test_without_a_limit_nothing_is_even_looked_at(self, store: Store) -> None:
         store.database.close()
-        assert (await store.keeper(Policy()).tidy()).all.pictures == 0
+        assert (await store.keeper(Policy()).plan()).all.pictures == 0
 
     async def test_it_tidies_again_and_outlives_a_failure(self, store: Store) -> None:
         made = await store.add(2)

@@ -14,8 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from objectclassification.api import (
     cameras,
+    deletions,
     heads,
     health,
+    history,
     joins,
     models,
     pictures,
@@ -73,7 +75,8 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.receiver = Receiver(parts.blobs, parts.settings, parts.counts)
     app.state.searches = similar.Searches(parts.database, parts.look)
     problems.install(app)
-    looking = (snippets, snaps, pictures, similar, cameras)
+    # The history's own calls before those of one picture, whose id could be their name.
+    looking = (snippets, snaps, history, pictures, similar, deletions, cameras)
     knowing = (heads, models, rules, unsure)
     for room in (*looking, *knowing, token_routes, joins, sessions, health):
         app.include_router(room.router)

@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request
 from msgspec import Meta
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from objectclassification.api.access import (
@@ -19,12 +20,15 @@ from objectclassification.api.access import (
     note,
     read_json,
 )
+from objectclassification.api.filters import Filtered
 from objectclassification.api.images import image_response
-from objectclassification.api.times import Time, seconds
+from objectclassification.api.parts import Parts
+from objectclassification.auth import Identity
+from objectclassification.bus import PicturesLabelled
 from objectclassification.errors import BadMessage
 from objectclassification.heads import NO_HEAD, ClassName, clean_class
 from objectclassification.messages import is_name
-from objectclassification.receipts import Picture, Verdict
+from objectclassification.receipts import Picture
 from objectclassification.store import labels, pictures
 
 MOST_A_PAGE = 200
@@ -53,38 +57,30 @@ class Labelling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     labels: Annotated[dict[str, ClassName | None], Meta(min_length=1, max_length=MOST_LABELS)]
 
 
+class LabellingOfMany(Labelling, frozen=True, forbid_unknown_fields=True):
+    """The same, said of several pictures."""
+
+    pictures: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(min_length=1, max_length=MOST_A_PAGE),
+    ]
+
+
+class Labelled(msgspec.Struct, frozen=True):
+    """Of how many pictures it was said."""
+
+    pictures: int
+
+
 @router.get("", summary="The history, newest first")
 async def history(
     parts: Used,
     identity: Reader,
-    camera: str | None = None,
-    label: str | None = None,
-    min_score: Annotated[float | None, Query(ge=0, le=1, allow_inf_nan=False)] = None,
-    since: Time | None = None,
-    until: Time | None = None,
-    head: Annotated[str | None, Query(max_length=64)] = None,
-    class_: Annotated[str | None, Query(alias="class", max_length=256)] = None,
-    verdict: Verdict | None = None,
-    unsure: bool | None = None,
-    changed: bool | None = None,
+    wanted: Filtered,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
 ) -> Response:
     """Pages by key: a picture that arrives while someone reads moves no page."""
-    if class_ is not None and head is None:
-        raise BadMessage("class is an answer of a head: say which with head=…")
-    wanted = pictures.Filter(
-        camera=camera,
-        label=label,
-        min_score=min_score,
-        since=seconds(since),
-        until=seconds(until),
-        head=head,
-        answer=class_,
-        verdict=verdict,
-        unsure=unsure,
-        changed=changed,
-    )
     found = await parts.database.read(
         lambda c: pictures.history(c, wanted, before=cursor, limit=limit + 1)
     )
@@ -99,20 +95,39 @@ async def one(picture_id: str, parts: Used, identity: Reader) -> Response:
     return answer(await parts.database.read(lambda c: pictures.get(c, picture_id)))
 
 
+@router.patch("", summary="Label pictures")
+async def label_all(request: Request, parts: Used, identity: Labeller) -> Response:
+    """Says the same of several pictures: of all of them, or, if one is not there, of none."""
+    wanted = read_json(LabellingOfMany, await json_body(request), "labels of pictures")
+    await _say(parts, identity, wanted.pictures, wanted.labels)
+    return answer(Labelled(len(wanted.pictures)))
+
+
 @router.patch("/{picture_id}", summary="Label a picture")
 async def label(picture_id: str, request: Request, parts: Used, identity: Labeller) -> Response:
-    """Says what a head should answer for it; null takes a label away."""
+    """Says what a head should answer for it; null takes a label away. Who says it last is right."""
     said = read_json(Labelling, await json_body(request), "labels").labels
+    note(request, picture=picture_id)
+    await _say(parts, identity, (picture_id,), said)
+    return answer(await parts.database.read(lambda c: pictures.get(c, picture_id)))
+
+
+async def _say(
+    parts: Parts, identity: Identity, ids: tuple[str, ...], said: dict[str, str | None]
+) -> None:
+    """Labels pictures, and has every page that shows them know."""
     clean = {head: None if name is None else clean_class(name) for head, name in said.items()}
     for head in clean:
         if head != NO_HEAD and not is_name(head):
             raise BadMessage(f"{head[:64]!r} cannot be the name of a head")
-    note(request, picture=picture_id)
     now = time.time()
-    await parts.database.write(
-        lambda c: labels.change(c, picture_id, clean, at=now, token_id=identity.token_id)
-    )
-    return answer(await parts.database.read(lambda c: pictures.get(c, picture_id)))
+
+    def write(connection: Connection) -> None:
+        for one in ids:
+            labels.change(connection, one, clean, at=now, token_id=identity.token_id)
+
+    await parts.database.write(write)
+    parts.bus.publish(PicturesLabelled(ids, clean))
 
 
 @router.get("/{picture_id}/image", summary="A picture's image")

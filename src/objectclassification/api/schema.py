@@ -12,10 +12,12 @@ from fastapi import FastAPI
 
 from objectclassification import __version__
 from objectclassification.api.cameras import Camera, CameraSettings
+from objectclassification.api.deletions import DeletionShown, DeletionWanted
 from objectclassification.api.heads import Activation
+from objectclassification.api.history import DayCounts, ScorePage
 from objectclassification.api.joins import Join, JoinWanted, Redemption
 from objectclassification.api.models import ModelShown, UseWanted
-from objectclassification.api.pictures import Labelling, PicturePage
+from objectclassification.api.pictures import Labelled, Labelling, LabellingOfMany, PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
 from objectclassification.api.sessions import SessionShown
 from objectclassification.api.similar import Similar
@@ -39,6 +41,11 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/snippets"): (list[Snippet], {"200": "The slots"}),
     ("get", "/snippets/{number}"): (Snippet, {"200": "The slot"}),
     ("get", "/api/pictures"): (PicturePage, {"200": "A page"}),
+    ("patch", "/api/pictures"): (Labelled, {"200": "They are labelled"}),
+    ("get", "/api/pictures/counts"): (list[DayCounts], {"200": "Days with pictures"}),
+    ("get", "/api/pictures/scores"): (ScorePage, {"200": "A page"}),
+    ("post", "/api/deletions"): (DeletionShown, {"201": "They are hidden, and can be had back"}),
+    ("get", "/api/deletions"): (list[DeletionShown], {"200": "What can be undone"}),
     ("get", "/api/pictures/{picture_id}"): (Picture, {"200": "The picture"}),
     ("get", "/api/pictures/{picture_id}/similar"): (Similar, {"200": "What was found"}),
     ("post", "/api/similar"): (Similar, {"200": "What was found"}),
@@ -85,6 +92,8 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/joins"): JoinWanted,
     ("post", "/api/joins/redeem"): Redemption,
     ("patch", "/api/pictures/{picture_id}"): Labelling,
+    ("patch", "/api/pictures"): LabellingOfMany,
+    ("post", "/api/deletions"): DeletionWanted,
     ("post", "/api/heads/{name}/versions"): Teaching,
     ("post", "/api/heads/{name}/activate"): Activation,
 }
@@ -107,10 +116,12 @@ _PROBLEMS = {
 _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
 _REDEEM = ("post", "/api/joins/redeem")
+_OF_MANY = (("patch", "/api/pictures"), ("post", "/api/deletions"))
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
 _IMAGE_SENT = (("put", "/snippets/{number}"), ("post", "/api/similar"))
 _TEACHING = (
+    ("patch", "/api/pictures"),
     ("patch", "/api/pictures/{picture_id}"),
     ("post", "/api/heads/{name}/versions"),
     ("post", "/api/heads/{name}/activate"),
@@ -128,6 +139,8 @@ _AS_THINGS_ARE = (
     ("delete", "/api/cameras/{name}"),
 )
 _OPEN = ("/healthz", "/readyz", _REDEEM[1])
+_EXPORT = "/api/pictures/export"
+_EXPORT_TYPES = ("application/zip", "text/csv", "application/json")
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
@@ -192,6 +205,9 @@ def _good_answers(method: str, path: str, by_type: dict[str, Any]) -> dict[str, 
         return {status: _content(text, by_type[str(kind)]) for status, text in statuses.items()}
     if path in _TEXTS:
         return {"200": _content("A text", {"type": "string"}, "text/plain")}
+    if path == _EXPORT:
+        files = dict.fromkeys(_EXPORT_TYPES, _IMAGE)
+        return {"200": {"description": "The file, as an attachment", "content": files}}
     if method == "delete":
         return {"204": {"description": "It is gone"}}
     image = {"description": "The image", "content": dict.fromkeys(_IMAGE_TYPES, _IMAGE)}
@@ -204,10 +220,10 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
     which = {
         "401": path not in _OPEN,
         "403": path not in _OPEN,
-        "404": "{" in path or (method, path) in (_SNAP, _REDEEM),
+        "404": "{" in path or (method, path) in (_SNAP, *_OF_MANY, _REDEEM),
         "408": takes_body,
         "409": (method, path) in (_SNAP, *_AS_THINGS_ARE),
-        "413": takes_body,
+        "413": takes_body or path == _EXPORT,
         "415": (method, path) in _IMAGE_SENT,
         "422": takes_body or has_parameters,
         "504": (method, path) == _REPORT,

@@ -32,6 +32,7 @@ from objectclassification.receipts import rfc3339
 from objectclassification.store import folder, models, retention
 from objectclassification.store.backup_place import MANIFEST, is_tar, keep_private, work_folder
 from objectclassification.store.blobs import every, place, sync_folder
+from objectclassification.store.deletions import is_deleted
 from objectclassification.store.schema import check_not_newer
 from objectclassification.store.tables import pictures, renditions, snippets
 from objectclassification.store.writer import copy_database, editing, reading
@@ -197,7 +198,7 @@ def _show_what_is_there(connection: Connection) -> None:
     gone = snippets.c.picture_id.is_not(None) & snippets.c.picture_id.not_in(select(pictures.c.id))
     newest = (
         select(pictures.c.id)
-        .where(pictures.c.snippet == snippets.c.number)
+        .where(pictures.c.snippet == snippets.c.number, ~is_deleted(pictures.c.id))
         .order_by(pictures.c.captured_at.desc())
         .limit(1)
         .scalar_subquery()

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Table, bindparam, exists, sele
 
 from objectclassification.change import Change, CropChange, PastPicture
 from objectclassification.heads import Crop
+from objectclassification.store.deletions import is_deleted
 from objectclassification.store.embeddings import crop_of, crop_text
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import changes, crop_embeddings, embeddings, pictures
@@ -144,7 +145,8 @@ def of_pictures(connection: Connection, ids: Sequence[str]) -> dict[str, Change]
     rows = connection.execute(query).all()
     nearest = [msgspec.json.decode(row.nearest, type=tuple[PastPicture, ...]) for row in rows]
     named = {one.picture for some in nearest for one in some}
-    there = set(connection.execute(select(pictures.c.id).where(pictures.c.id.in_(named))).scalars())
+    shown = select(pictures.c.id).where(pictures.c.id.in_(named), ~is_deleted(pictures.c.id))
+    there = set(connection.execute(shown).scalars())
     found: dict[str, Change] = {}
     for row, some in zip(rows, nearest, strict=True):  # the whole comes before its rectangles
         seen = (row.novelty, row.threshold, row.changed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Table, and_, exists, select
 
 from objectclassification.heads import Crop
+from objectclassification.store.deletions import is_deleted
 from objectclassification.store.tables import (
     crop_embeddings,
     embeddings,
@@ -70,7 +71,7 @@ def labelled(
         .join(labels, labels.c.picture_id == pictures.c.id)
         .join(jobs, and_(jobs.c.picture_id == pictures.c.id, jobs.c.state.in_(("done", "failed"))))
         .outerjoin(table, match)
-        .where(labels.c.head == head, *_of_camera(view))
+        .where(labels.c.head == head, *_shown(view))
         .order_by(pictures.c.id.desc())
         .limit(limit)
     )
@@ -94,7 +95,7 @@ def newest(
     query = (
         select(pictures.c.id, pictures.c.camera, table.c.vector)
         .join(table, match)
-        .where(*_of_camera(view))
+        .where(*_shown(view))
         .order_by(pictures.c.id.desc())
         .limit(limit)
     )
@@ -111,7 +112,7 @@ def unseen(connection: Connection, view: View, *, limit: int) -> list[str]:
     newest_ids = (
         select(pictures.c.id)
         .join(jobs, and_(jobs.c.picture_id == pictures.c.id, jobs.c.state == "done"))
-        .where(*_of_camera(view))
+        .where(*_shown(view))
         .order_by(pictures.c.id.desc())
         .limit(limit)
     )
@@ -164,5 +165,6 @@ def _which(table: Table, view: View) -> list[ColumnElement[bool]]:
     return found
 
 
-def _of_camera(view: View) -> list[ColumnElement[bool]]:
-    return [] if view.camera is None else [pictures.c.camera == view.camera]
+def _shown(view: View) -> list[ColumnElement[bool]]:
+    shown = [~is_deleted(pictures.c.id)]
+    return shown if view.camera is None else [*shown, pictures.c.camera == view.camera]

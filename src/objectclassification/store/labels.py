@@ -8,6 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from objectclassification.errors import Conflict, NotFound
 from objectclassification.heads import NO_HEAD
+from objectclassification.store.deletions import is_deleted
 from objectclassification.store.tables import labels, pictures
 
 MOST_NAMES = 256
@@ -35,7 +36,7 @@ def change(
         NotFound: there is no such picture.
         Conflict: pictures are labelled for too many heads, or with too many classes.
     """
-    found = select(pictures.c.id).where(pictures.c.id == picture_id)
+    found = select(pictures.c.id).where(pictures.c.id == picture_id, ~is_deleted(pictures.c.id))
     if connection.execute(found).first() is None:
         raise NotFound(f"no picture {picture_id}")
     for head, name in said.items():
@@ -88,6 +89,6 @@ def counts(connection: Connection) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     by = (labels.c.head, labels.c["class"].label("name"))
     query = select(*by, func.count().label("pictures")).group_by(*by).order_by(*by)
-    for row in connection.execute(query):
+    for row in connection.execute(query.where(~is_deleted(labels.c.picture_id))):
         found.setdefault(row.head, {})[row.name] = int(row.pictures)
     return found

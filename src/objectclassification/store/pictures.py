@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, exists, select
+from sqlalchemy import Connection, Row, Select, exists, select
 
 from objectclassification.errors import NotFound
 from objectclassification.receipts import (
@@ -22,6 +22,8 @@ from objectclassification.receipts import (
 from objectclassification.store import changes as changes_of
 from objectclassification.store import heads
 from objectclassification.store import labels as labels_of
+from objectclassification.store.deletions import is_deleted
+from objectclassification.store.snippets import all_cameras
 from objectclassification.store.tables import (
     answers,
     jobs,
@@ -39,6 +41,7 @@ _PICTURES = select(
     exists().where(answers.c.picture_id == pictures.c.id).label("answered"),
     exists().where(labelled_with.c.picture_id == pictures.c.id).label("labelled"),
 )
+_SHOWN = _PICTURES.where(~is_deleted(pictures.c.id))
 _STATES: dict[str, Literal["queued", "classified", "failed"]] = {
     "queued": "queued",
     "leased": "queued",
@@ -53,6 +56,8 @@ class Filter:
 
     Attributes:
         camera: by this camera.
+        group: by a camera that is in this group now.
+        snap: for this snap.
         label: with this label among the predictions.
         min_score: and at least this score of that label, or of the best one.
         since: captured at or after, seconds since the epoch.
@@ -66,6 +71,8 @@ class Filter:
     """
 
     camera: str | None = None
+    group: str | None = None
+    snap: str | None = None
     label: str | None = None
     min_score: float | None = None
     since: float | None = None
@@ -87,25 +94,28 @@ class StoredBlob:
     size_bytes: int
 
 
-def get(connection: Connection, picture_id: str) -> Picture:
+def get(connection: Connection, picture_id: str, *, deleted_too: bool = False) -> Picture:
     """Returns a picture.
 
     Raises:
-        NotFound: there is none with that id.
+        NotFound: there is none with that id, or it was deleted.
     """
-    found = by_ids(connection, [picture_id])
+    found = by_ids(connection, [picture_id], deleted_too=deleted_too)
     if picture_id not in found:
         raise NotFound(f"no picture {picture_id}")
     return found[picture_id]
 
 
-def by_ids(connection: Connection, ids: Iterable[str]) -> dict[str, Picture]:
-    """Returns the pictures that exist, by id."""
+def by_ids(
+    connection: Connection, ids: Iterable[str], *, deleted_too: bool = False
+) -> dict[str, Picture]:
+    """Returns the pictures that exist, by id; those that were deleted if that is asked for."""
+    query = _PICTURES if deleted_too else _SHOWN
     wanted = list(ids)
     found: dict[str, Picture] = {}
     for start in range(0, len(wanted), MOST_AT_ONCE):
         some = wanted[start : start + MOST_AT_ONCE]
-        rows = connection.execute(_PICTURES.where(pictures.c.id.in_(some))).all()
+        rows = connection.execute(query.where(pictures.c.id.in_(some))).all()
         found.update((picture.id, picture) for picture in _assemble(connection, rows))
     return found
 
@@ -121,9 +131,22 @@ def history(
         before: the last id of the page before, or None.
         limit: the most to return.
     """
-    query = _PICTURES
+    query = matching(connection, _SHOWN, wanted)
+    if before is not None:
+        query = query.where(pictures.c.id < before)
+    rows = connection.execute(query.order_by(pictures.c.id.desc()).limit(limit)).all()
+    return _assemble(connection, rows)
+
+
+def matching(connection: Connection, query: Select[Any], wanted: Filter) -> Select[Any]:
+    """Leaves of a query on ``pictures`` what a filter wants; not whether they were deleted."""
     if wanted.camera is not None:
         query = query.where(pictures.c.camera == wanted.camera)
+    if wanted.group is not None:
+        names = [one.name for one in all_cameras(connection) if wanted.group in one.groups]
+        query = query.where(pictures.c.camera.in_(names))
+    if wanted.snap is not None:
+        query = query.where(pictures.c.snap_id == wanted.snap)
     if wanted.label is not None:
         match = (predictions.c.picture_id == pictures.c.id) & (predictions.c.label == wanted.label)
         if wanted.min_score is not None:
@@ -146,10 +169,7 @@ def history(
         query = query.where(pictures.c.captured_at < wanted.until)
     if wanted.changed is not None:
         query = query.where(changes_of.matching(wanted.changed))
-    if before is not None:
-        query = query.where(pictures.c.id < before)
-    rows = connection.execute(query.order_by(pictures.c.id.desc()).limit(limit)).all()
-    return _assemble(connection, rows)
+    return query
 
 
 def blob(connection: Connection, picture_id: str, name: str) -> StoredBlob:
@@ -158,7 +178,9 @@ def blob(connection: Connection, picture_id: str, name: str) -> StoredBlob:
     Raises:
         NotFound: no such picture, or it has no such rendition (yet).
     """
-    rows = connection.execute(select(renditions).where(renditions.c.picture_id == picture_id)).all()
+    of_it = renditions.c.picture_id == picture_id
+    shown = select(renditions).where(of_it, ~is_deleted(renditions.c.picture_id))
+    rows = connection.execute(shown).all()
     if not rows:
         raise NotFound(f"no picture {picture_id}")
     named = {row.name: row for row in rows}

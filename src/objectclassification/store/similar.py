@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
 from objectclassification.errors import Conflict, NotFound
+from objectclassification.store.deletions import deleted_ids
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions
 from objectclassification.store.vectors import similarities, widen
@@ -61,6 +62,8 @@ def search(
         NotFound: there is no such picture.
         Conflict: it has no embedding, or not yet.
     """
+    if picture_id in deleted_ids(connection):
+        raise NotFound(f"no picture {picture_id}")
     model, vector = _embedding(connection, picture_id)
     return nearest(connection, model, vector, camera=camera, limit=limit, apart_from=picture_id)
 
@@ -85,12 +88,13 @@ def nearest(
         apart_from: not with this picture.
     """
     one = widen([vector])[0]
+    passed_over = {apart_from, *deleted_ids(connection)}
     statement = _OF_ALL if camera is None else _OF_CAMERA
     rows = statement.run(connection, {"model": model, "camera": camera})
     compared, best = 0, list[tuple[float, str]]()
     while some := rows.fetchmany(AT_ONCE):
         # A row of another length is damage; it must not end the search.
-        usable = [row for row in some if row[0] != apart_from and len(row[1]) == len(vector)]
+        usable = [row for row in some if row[0] not in passed_over and len(row[1]) == len(vector)]
         if not usable:
             continue
         compared += len(usable)

@@ -131,6 +131,17 @@ pictures = Table(
     Index(None, "verdict", "id"),
 )
 
+# Pictures that somebody deleted: hidden at once, and swept when it cannot be undone any more.
+deletions = Table(
+    "deletions",
+    metadata,
+    Column("picture_id", ForeignKey("pictures.id", ondelete="CASCADE"), primary_key=True),
+    # Pictures that were deleted together.
+    Column("id", String(36), nullable=False, index=True),
+    Column("deleted_at", Float, nullable=False),
+    Column("token_id", String(64), nullable=False),
+)
+
 rules = Table(
     "rules",
     metadata,

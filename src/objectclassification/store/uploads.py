@@ -128,7 +128,7 @@ def take(connection: Connection, upload: Upload) -> Taken:
     slot = _slot(connection, upload.snippet)
     before = _same_key(connection, upload)
     if before is not None:
-        return Taken(reading.get(connection, before), new=False, picture_is_new=False)
+        return Taken(_known(connection, before), new=False, picture_is_new=False)
     joined = _joined(connection, upload, slot.camera)
     if joined is None:
         picture = _new_picture(connection, upload, slot)
@@ -136,11 +136,16 @@ def take(connection: Connection, upload: Upload) -> Taken:
         _add_job(connection, upload, picture.id)
     else:
         _add_rendition(connection, upload, joined)
-        picture = reading.get(connection, joined)
+        picture = _known(connection, joined)
     if upload.snap is not None and slot.camera is not None:
         shot = Shot(camera=slot.camera, state="uploaded", picture=picture.ref())
         snaps.save_shots(connection, upload.snap, [shot])
     return Taken(picture, new=True, picture_is_new=joined is None)
+
+
+def _known(connection: Connection, picture_id: str) -> Picture:
+    """A picture that came before. Also when it was deleted since: its camera did nothing wrong."""
+    return reading.get(connection, picture_id, deleted_too=True)
 
 
 def _slot(connection: Connection, number: int) -> _Slot:
