@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.browser import lessons
+from tests.browser import lessons, site
 from tests.serving import Served
 
 
@@ -32,6 +32,9 @@ PAGES = (
     Shown("signin", "/signin?why=ended", signed_in=False),
     Shown("error", "/settings/sessions?token=oc_nobody", signed_in=False),
     Shown("cameras", "/"),
+    Shown("history", "/history"),
+    Shown("history-of-a-label", "/history?label=espresso"),
+    Shown("picture", lambda server: f"/pictures/{site.newest(server, 'workshop')}?similar=1"),
     Shown("teach", lambda server: lessons.taught(server) and "/teach"),
     Shown("head", lessons.taught),
     Shown("evidence", lessons.evidence),

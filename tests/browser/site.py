@@ -49,6 +49,12 @@ def fill(server: Served) -> None:
     server.settle()
 
 
+def newest(server: Served, camera: str) -> str:
+    """The id of a camera's newest picture."""
+    found = server.call("GET", f"/api/pictures?camera={camera}&limit=1").json()
+    return str(found["pictures"][0]["id"])
+
+
 class Answering:
     """A camera program that answers each snap, as real ones do, until its ``with`` ends.
 

@@ -180,6 +180,12 @@ TABLE = (
     Call("GET /healthz", ANYBODY),
     Call("GET /readyz", ANYBODY),
     Call("GET /", READERS),
+    Call("GET /history", READERS),
+    Call(
+        "GET /pictures/{picture_id}",
+        READERS,
+        path=lambda s: picture()(s).removeprefix("/api"),
+    ),
     Call("GET /teach", READERS),
     Call("GET /teach/{name}", READERS, path=lambda s: "/teach/valve"),
     Call("GET /teach/{name}/{number}", READERS, 404, lambda s: "/teach/none/1"),
@@ -206,7 +212,8 @@ TABLE = (
     ),
 )
 PAGES = (
-    *("GET /", "GET /teach", "GET /teach/{name}", "GET /teach/{name}/{number}"),
+    *("GET /", "GET /history", "GET /pictures/{picture_id}", "GET /teach"),
+    *("GET /teach/{name}", "GET /teach/{name}/{number}"),
     *("GET /snaps", "GET /snaps/{snap_id}", "GET /settings", "GET /settings/sessions"),
     *("GET /join/new", "POST /join/new", "POST /signout"),
 )

@@ -18,6 +18,8 @@ from objectclassification.housekeeping import Housekeeper
 from objectclassification.messages import Event, Hello, Watch, Welcome, encode
 from objectclassification.store import deletions, snippets, tables
 from objectclassification.store.retention import Policy
+from tests.browser.site import jpeg
+from tests.photographs import CHELSEA
 from tests.serving import WAIT_S, Served, hear, photo
 
 DAY_S = 86_400
@@ -151,9 +153,6 @@ class TestExport:
 
     def test_coco_has_boxes_in_pixels(self, server: Served) -> None:
         assert server.call("PATCH", "/api/cameras/yard", json={"detect": True}).status_code == 200
-        from tests.browser.site import jpeg
-        from tests.photographs import CHELSEA
-
         made = put(server, "yard", jpeg(CHELSEA))
         server.settle()
         server.call("PATCH", "/api/cameras/yard", json={"detect": False})
@@ -251,7 +250,7 @@ class TestDeletions:
 
     def test_a_camera_that_sends_it_again_is_told_that_it_is_taken(self, server: Served) -> None:
         slot = server.call("GET", "/api/cameras").json()[0]["snippet"]
-        again = {"data": photo("again"), "headers": {"Idempotency-Key": "again"}}
+        again: dict[str, Any] = {"data": photo("again"), "headers": {"Idempotency-Key": "again"}}
         made = server.call("PUT", f"/snippets/{slot}", **again).json()
         server.call("POST", "/api/deletions", json={"pictures": [made["id"]]})
         answer = server.call("PUT", f"/snippets/{slot}", **again)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Integer, Select, cast, func, select
+from sqlalchemy import Connection, Integer, cast, func, select
 
 from objectclassification.errors import TooLarge
-from objectclassification.store.deletions import is_deleted
-from objectclassification.store.pictures import Filter, matching
-from objectclassification.store.tables import pictures, predictions
+from objectclassification.store import pictures
+from objectclassification.store.deletions import deleted_ids, is_deleted
+from objectclassification.store.pictures import Filter
+from objectclassification.store.tables import pictures as table
+from objectclassification.store.tables import predictions
 
 DAY_S: Final = 86_400
 MOST_EXPORTED: Final = 20_000
@@ -45,13 +47,9 @@ def neighbours(
     connection: Connection, wanted: Filter, picture_id: str
 ) -> tuple[str | None, str | None]:
     """The ids of the next newer and the next older picture that a filter leaves."""
-    shown = _shown(connection, select(pictures.c.id), wanted).limit(1)
-    newer = shown.where(pictures.c.id > picture_id).order_by(pictures.c.id)
-    older = shown.where(pictures.c.id < picture_id).order_by(pictures.c.id.desc())
-    return (
-        connection.execute(newer).scalar_one_or_none(),
-        connection.execute(older).scalar_one_or_none(),
-    )
+    newer = pictures.ids(connection, wanted, after=picture_id, limit=1)
+    older = pictures.ids(connection, wanted, before=picture_id, limit=1)
+    return (newer[0] if newer else None, older[0] if older else None)
 
 
 def ids(connection: Connection, wanted: Filter) -> list[str]:
@@ -60,8 +58,7 @@ def ids(connection: Connection, wanted: Filter) -> list[str]:
     Raises:
         TooLarge: there are more.
     """
-    query = _shown(connection, select(pictures.c.id), wanted).order_by(pictures.c.id.desc())
-    found = list(connection.execute(query.limit(MOST_EXPORTED + 1)).scalars())
+    found = pictures.ids(connection, wanted, limit=MOST_EXPORTED + 1)
     if len(found) > MOST_EXPORTED:
         raise TooLarge(
             f"more than {MOST_EXPORTED} pictures match: export them in parts, by time or camera",
@@ -80,10 +77,12 @@ def counts(connection: Connection, wanted: Filter, *, zone_s: int) -> list[DayCo
         zone_s: seconds by which the days' zone is ahead of UTC.
     """
     # Nothing here was captured before 1970, so that cutting off is rounding down.
-    day = cast((pictures.c.captured_at + zone_s) / DAY_S, Integer).label("day")
-    by = (day, pictures.c.best_label)
+    day = cast((table.c.captured_at + zone_s) / DAY_S, Integer).label("day")
+    by = (day, table.c.best_label)
     query = select(*by, func.count().label("pictures")).group_by(*by).order_by(*by)
-    rows = connection.execute(_shown(connection, query, wanted))
+    if deleted_ids(connection):  # mostly there are none, and looking for each costs as much again
+        query = query.where(~is_deleted(table.c.id))
+    rows = connection.execute(pictures.matching(connection, query, wanted))
     return [DayCount(int(row.day), row.best_label, int(row.pictures)) for row in rows]
 
 
@@ -98,23 +97,12 @@ def scores(
         before: the last id of the page before, or None.
         limit: the most to return.
     """
-    id_ = predictions.c.picture_id
-    query = (
-        select(id_, pictures.c.captured_at, func.max(predictions.c.score).label("score"))
-        .join(pictures, pictures.c.id == id_)
-        .where(predictions.c.label == wanted.label)
-        .group_by(id_, pictures.c.captured_at)
-        .order_by(id_.desc())
-        .limit(limit)
-    )
-    if wanted.min_score is not None:
-        query = query.where(predictions.c.score >= wanted.min_score)
+    columns = (predictions.c.picture_id, func.max(table.c.captured_at).label("captured_at"))
+    best = func.max(predictions.c.score).label("score")
+    id_, query = pictures.of_label(select(*columns, best), wanted)
     if before is not None:
         query = query.where(id_ < before)
     rest = replace(wanted, label=None, min_score=None)
-    rows = connection.execute(_shown(connection, query, rest))
+    query = pictures.matching(connection, query.where(~is_deleted(id_)), rest)
+    rows = connection.execute(query.order_by(id_.desc()).limit(limit))
     return [Score(row.picture_id, row.captured_at, row.score) for row in rows]
-
-
-def _shown(connection: Connection, query: Select[Any], wanted: Filter) -> Select[Any]:
-    return matching(connection, query.where(~is_deleted(pictures.c.id)), wanted)

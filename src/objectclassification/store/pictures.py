@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, exists, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, exists, select
 
 from objectclassification.errors import NotFound
 from objectclassification.receipts import (
@@ -131,11 +131,54 @@ def history(
         before: the last id of the page before, or None.
         limit: the most to return.
     """
-    query = matching(connection, _SHOWN, wanted)
+    page = ids(connection, wanted, before=before, limit=limit)
+    found = by_ids(connection, page)
+    return [found[id_] for id_ in page]
+
+
+def ids(
+    connection: Connection,
+    wanted: Filter,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    limit: int,
+) -> list[str]:
+    """The ids of pictures that were not deleted, newest first; with ``after``, oldest first.
+
+    Args:
+        connection: to read with.
+        wanted: which pictures.
+        before: only those older than this id.
+        after: only those newer than this one.
+        limit: the most to return.
+    """
+    if wanted.label is None:
+        id_, query = pictures.c.id, select(pictures.c.id)
+    else:
+        # By the index of labels: a label that few pictures have is found without reading all.
+        id_, query = of_label(select(predictions.c.picture_id), wanted)
+        wanted = replace(wanted, label=None, min_score=None)
+    query = matching(connection, query.where(~is_deleted(id_)), wanted)
     if before is not None:
-        query = query.where(pictures.c.id < before)
-    rows = connection.execute(query.order_by(pictures.c.id.desc()).limit(limit)).all()
-    return _assemble(connection, rows)
+        query = query.where(id_ < before)
+    if after is not None:
+        query = query.where(id_ > after)
+    order = id_.desc() if after is None else id_
+    return list(connection.execute(query.order_by(order).limit(limit)).scalars())
+
+
+def of_label(query: Select[Any], wanted: Filter) -> tuple[ColumnElement[str], Select[Any]]:
+    """Leaves of a query on ``predictions`` the filter's label, a row for each picture.
+
+    Returns:
+        The column of the pictures' ids, to go on with, and the query.
+    """
+    id_ = predictions.c.picture_id
+    query = query.join(pictures, pictures.c.id == id_).where(predictions.c.label == wanted.label)
+    if wanted.min_score is not None:
+        query = query.where(predictions.c.score >= wanted.min_score)
+    return id_, query.group_by(id_)
 
 
 def matching(connection: Connection, query: Select[Any], wanted: Filter) -> Select[Any]:
@@ -148,10 +191,10 @@ def matching(connection: Connection, query: Select[Any], wanted: Filter) -> Sele
     if wanted.snap is not None:
         query = query.where(pictures.c.snap_id == wanted.snap)
     if wanted.label is not None:
-        match = (predictions.c.picture_id == pictures.c.id) & (predictions.c.label == wanted.label)
+        match = predictions.c.label == wanted.label
         if wanted.min_score is not None:
             match &= predictions.c.score >= wanted.min_score
-        query = query.where(exists().where(match))
+        query = query.where(pictures.c.id.in_(select(predictions.c.picture_id).where(match)))
     elif wanted.min_score is not None:
         query = query.where(pictures.c.best_score >= wanted.min_score)
     if wanted.head is not None:

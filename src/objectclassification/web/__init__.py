@@ -13,7 +13,9 @@ from objectclassification.web import (
     add_phone,
     assets,
     cameras,
+    history,
     join,
+    pictures,
     receipts,
     sessions,
     settings,
@@ -25,6 +27,6 @@ from objectclassification.web import (
 
 def install(app: FastAPI) -> None:
     """Adds the pages to the app."""
-    looking = (cameras, teach, receipts, settings, sessions)
+    looking = (cameras, history, pictures, teach, receipts, settings, sessions)
     for room in (*looking, add_phone, assets, join, signing_in, trust):
         app.include_router(room.router)

@@ -30,6 +30,7 @@ from objectclassification.web.texts import SHARED, fill, texts_for_modules, text
 
 NAVIGATION: Final = (
     ("/", "cameras"),
+    ("/history", "history"),
     ("/teach", "teach"),
     ("/snaps", "receipts"),
     ("/settings", "settings"),
@@ -73,6 +74,7 @@ def render(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    template: str | None = None,
     **context: Any,
 ) -> Response:
     """Renders ``templates/NAME.html`` with the texts of the table ``NAME``.
@@ -83,11 +85,12 @@ def render(
         name: of the page.
         status: of the answer.
         headers: more of them, or others than all pages have.
+        template: another template than the page's own: a part of the page.
         **context: what the template shows, beside ``t`` (its texts), ``may`` (a function of a
             right), ``here`` (the path) and what ``base.html`` needs.
     """
     rights = RIGHTS[identity.role] if identity is not None else frozenset()
-    text = templates.get_template(f"{name}.html").render(
+    text = templates.get_template(f"{template or name}.html").render(
         t=texts_of(name),
         texts=texts_for_modules(name),
         navigation=[(path, texts_of(page).nav) for path, page in NAVIGATION],
