@@ -11,13 +11,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from objectclassification.errors import StoreError
 from objectclassification.store import deletions, old_snaps, retention
 from objectclassification.store.old_snaps import OldSnap
-from objectclassification.store.retention import Candidate, Policy, Reckoning
+from objectclassification.store.retention import Candidate, Deleted, Policy, Reckoning
 from objectclassification.store.writer import Database
 
 PERIOD_S = 3600.0
@@ -151,7 +153,7 @@ class Housekeeper:
         before, after, swept = time.time() - deletions.UNDO_S, "", 0
         while ids := await self._due(before, after):
             after = ids[-1]
-            swept += len(await self._delete_rows(ids, labelled_too=True))
+            swept += len(await self._delete_rows(partial(_sweep_some, ids=ids)))
             await asyncio.sleep(PAUSE_S)
         if swept:
             log.info("deleted pictures are gone for good", pictures=swept)
@@ -199,13 +201,12 @@ class Housekeeper:
 
     async def _delete(self, batch: list[Candidate]) -> list[Candidate]:
         ids = [candidate.id for candidate in batch]
-        gone = await self._delete_rows(ids, labelled_too=not self._policy.keeps_labelled)
+        too = not self._policy.keeps_labelled
+        gone = await self._delete_rows(lambda c: retention.delete(c, ids, labelled_too=too))
         return [candidate for candidate in batch if candidate.id in gone]
 
-    async def _delete_rows(self, ids: list[str], *, labelled_too: bool) -> tuple[str, ...]:
-        deleted = await self._database.write(
-            lambda c: retention.delete(c, ids, labelled_too=labelled_too)
-        )
+    async def _delete_rows(self, delete: Callable[[Connection], Deleted]) -> tuple[str, ...]:
+        deleted = await self._database.write(delete)
         await asyncio.to_thread(self._forget_all, deleted.keys)
         self._count(len(deleted.ids), deleted.bytes)
         return deleted.ids
@@ -213,6 +214,12 @@ class Housekeeper:
     def _forget_all(self, keys: tuple[str, ...]) -> None:
         for key in keys:
             self._forget(key)
+
+
+def _sweep_some(connection: Connection, ids: list[str]) -> Deleted:
+    # Who undid it in the last moment was told so: what counts is what is true in this transaction.
+    going = deletions.still_deleted(connection, ids)
+    return retention.delete(connection, going, labelled_too=True)
 
 
 @asynccontextmanager

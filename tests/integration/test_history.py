@@ -8,20 +8,24 @@ import json
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from objectclassification.errors import NotFound
 from objectclassification.housekeeping import Housekeeper
 from objectclassification.messages import Event, Hello, Watch, Welcome, encode
 from objectclassification.store import deletions, snippets, tables
 from objectclassification.store.retention import Policy
+from objectclassification.store.writer import Database, Work
 from tests.browser.site import jpeg
 from tests.photographs import CHELSEA
 from tests.serving import WAIT_S, Served, hear, photo
 
+T = TypeVar("T")
 DAY_S = 86_400
 
 
@@ -280,6 +284,32 @@ class TestDeletions:
             rows = server.rows()
             assert (rows["pictures"], rows["renditions"], rows["deletions"]) == (1, 2, 0)
             assert server.call("GET", "/api/deletions").json() == []
+
+    def test_what_is_undone_while_it_is_swept_stays(
+        self, server: Served, stored: list[dict[str, Any]]
+    ) -> None:
+        one = stored[0]["id"]
+        made = server.call("POST", "/api/deletions", json={"pictures": [one]}).json()["id"]
+        database = server.parts.database
+        long_ago = {"deleted_at": time.time() - deletions.UNDO_S - 1}
+        server.run(database.write(lambda c: c.execute(tables.deletions.update().values(long_ago))))
+
+        class UndoneFirst(Database):
+            """The same database, with an undo just before each of the sweep's transactions."""
+
+            def __init__(self) -> None:
+                self.read = database.read  # type: ignore[method-assign]
+
+            async def write(self, work: Work[T]) -> T:
+                with suppress(NotFound):
+                    await database.write(lambda c: deletions.undo(c, made))
+                return await database.write(work)
+
+        keeper = Housekeeper(
+            UndoneFirst(), server.parts.blobs.delete, Policy(), lambda pictures, size: None
+        )
+        server.run(keeper.tidy())
+        assert server.call("GET", f"/api/pictures/{one}/image").status_code == 200
 
     @pytest.mark.parametrize("wanted", [{}, {"pictures": []}, {"pictures": ["x"] * 1001}])
     def test_what_cannot_be_meant_deletes_nothing(self, wanted: Any, server: Served) -> None:

@@ -124,6 +124,12 @@ def due(connection: Connection, *, before: float, after: str, limit: int) -> lis
     return list(connection.execute(query.order_by("picture_id").limit(limit)).scalars())
 
 
+def still_deleted(connection: Connection, ids: Sequence[str]) -> list[str]:
+    """Of these pictures those whose deletion was not undone meanwhile."""
+    query = select(deletions.c.picture_id).where(deletions.c.picture_id.in_(ids))
+    return list(connection.execute(query).scalars())
+
+
 def _show_the_newest(connection: Connection, slots: Iterable[int]) -> None:
     for number in slots:
         slot = snippets.c.number == number

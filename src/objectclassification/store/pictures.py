@@ -153,9 +153,9 @@ def ids(
         after: only those newer than this one.
         limit: the most to return.
     """
-    if wanted.label is None:
-        id_, query = pictures.c.id, select(pictures.c.id)
-    else:
+    id_: ColumnElement[str] = pictures.c.id
+    query: Select[Any] = select(id_)
+    if wanted.label is not None:
         # By the index of labels: a label that few pictures have is found without reading all.
         id_, query = of_label(select(predictions.c.picture_id), wanted)
         wanted = replace(wanted, label=None, min_score=None)
