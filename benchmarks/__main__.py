@@ -12,6 +12,7 @@ from benchmarks import (
     hostile,
     latency,
     machine,
+    page_history,
     puts,
     restart,
     similar,
@@ -36,6 +37,7 @@ def main() -> None:
     rows += whole_rows + puts.measure()
     busy.append(machine.busy_percent())
     rows += work.measure() + latency.measure() + restart.measure() + similar.measure()
+    rows += page_history.measure()
     busy.append(machine.busy_percent())
     minutes = (time.monotonic() - started) / 60
     page = "\n".join(
