@@ -21,7 +21,7 @@ router = APIRouter(include_in_schema=False, route_class=PageRoute)
 MOST_LABELS: Final = 3
 """On a tile; the picture's own page has them all."""
 
-PICTURE: Final = "/api/pictures/{id}/image"
+PICTURE: Final = "/pictures/{id}"
 """Where a tile's picture leads."""
 
 State = Literal["online", "offline", "asleep"]
