@@ -248,7 +248,7 @@ def test_the_command_line(bare: Served, tmp_path: Path) -> None:
     (row,) = json.loads(run("use", "parts", "--camera", "door", "--json"))
     assert (row["task"], row["cameras"]) == ("detection", ["door"])
     listed = [line.split() for line in run("list").splitlines()]
-    assert listed[0] == ["model", "for", "used", "by", "MB", "added", "sha256"]
+    assert listed[0] == ["model", "for", "used", "by", "MB", "added", "sha256", "engine"]
     assert listed[1][:5] == ["shipped", "classification", "every", "other", "camera"]
     assert listed[2][:5] == ["shipped", "detection", "every", "other", "camera"]
     assert listed[3][:3] == ["parts", "detection", "door"]

@@ -159,7 +159,7 @@ class ClassifierPool:
             ChildDied: the child died or took longer than ``timeout_s``; retryable.
             ChildNotStarted: there is none to ask: none can be started, or the pool was closed.
         """
-        job = Job(str(path), thumbnail, _name(model), crops, detect, _name(detector))
+        job = Job(str(path), thumbnail, _name(model), crops, detect, _name(detector), tensor)
         answer = await self._ask(job)
         if not isinstance(answer, Done):
             raise _error(answer)

@@ -127,7 +127,7 @@ function showShot(tile, id, shot) {
   if (shot.picture && (shot.state === 'classified' || shot.error)) showPicture(tile, shot);
 }
 
-function showPicture(tile, { picture, freshness, verdict, answers, predictions }) {
+function showPicture(tile, { picture, freshness, verdict, answers, predictions, unsure }) {
   if (tile.dataset.picture === picture.id) return;
   tile.dataset.picture = picture.id;
   const { id, url, width, height } = picture;
@@ -144,6 +144,7 @@ function showPicture(tile, { picture, freshness, verdict, answers, predictions }
   taken.replaceChildren(
     make('time', { datetime: new Date(now()).toISOString(), 'data-age': true }),
     freshness ? make('span', { class: 'tag', title: text(`${freshness}_means`) }, text(freshness)) : '',
+    unsure ? make('span', { class: 'tag unsure' }, text('unsure')) : '',
     verdict ? make('span', { class: `tag ${verdict}` }, text(`verdict_${verdict}`)) : '');
   showTimes(taken);
   part(tile, 'lines').replaceChildren(...lines(answers, predictions));
