@@ -9,28 +9,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from uuid_utils import uuid7
 
 from objectclassification import web
+from objectclassification.announcer import announce
 from objectclassification.api.app import create_app
 from objectclassification.api.counts import HttpCounts
 from objectclassification.api.parts import Parts
 from objectclassification.auth import TokenRecord, Tokens, hash_token, new_token
 from objectclassification.bus import (
     Bus,
-    CameraReserved,
-    Changed,
-    ClassificationFailed,
-    Message,
-    PictureClassified,
-    PicturesDeleted,
-    PicturesLabelled,
-    PicturesRestored,
-    PictureUploaded,
 )
 from objectclassification.certificates import ServerTls, serving_tls
 from objectclassification.classification.engines.engines import Engines
@@ -122,30 +113,9 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             tokens.keep_session(session)
 
         bus = Bus()
-        pool = await _pool(settings, stack)
-        teacher = Teacher(database, blobs, pool)
-        await teacher.load()
-        judge = Judge(database, pool.model_sha256)
-        await judge.load()
-        engines = _engines(settings, stack)
-        engines.watch(await database.read(stored_models.addresses))
-        worker = Worker(
-            database,
-            blobs,
-            pool,
-            bus,
-            name=server,
-            lease_s=settings.job_lease_s,
-            questions=teacher.questions,
-            judge=judge.judged,
-            engines=engines,
-        )
-        bus.subscribe(worker.wake)
-        working = await stack.enter_async_context(_in_background(worker))
-        refitter = Refitter(database, blobs, pool, teacher, bus)
-        await stack.enter_async_context(refitting(refitter))
+        seen = await _looking(settings, database, blobs, bus, server, stack)
         runner = await _hub(settings, database, tokens, server, stack)
-        bus.subscribe(partial(_tell, runner))
+        bus.subscribe(partial(announce, runner))
 
         counts, lag = HttpCounts(), LoopLag()
         stack.enter_context(lag.measured())
@@ -155,15 +125,15 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 http=counts,
                 database=database,
                 stock=Stock(database, blobs),
-                pool=pool,
-                work=worker.counts,
-                engines=engines,
+                pool=seen.pool,
+                work=seen.worker.counts,
+                engines=seen.engines,
                 lag=lag,
                 disk_floor_bytes=settings.disk_floor_bytes,
             )
         )
         runner.subscribe(metrics.watch)
-        readiness = Readiness(database, blobs, pool, working, lambda: lag.worst_s)
+        readiness = Readiness(database, blobs, seen.pool, seen.working, lambda: lag.worst_s)
         stack.push_async_callback(readiness.close)
         keeper = Housekeeper(database, blobs.delete, Policy.of(settings), count=metrics.deleted)
         await stack.enter_async_context(tidying(keeper))
@@ -175,10 +145,10 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 tokens=tokens,
                 bus=bus,
                 snaps=runner,
-                teacher=teacher,
-                judge=judge,
-                look=pool.classify,
-                engines=engines,
+                teacher=seen.teacher,
+                judge=seen.judge,
+                look=seen.pool.classify,
+                engines=seen.engines,
                 inspect=runner.inspect,
                 forget=runner.forget,
                 online=partial(_online, runner),
@@ -196,8 +166,63 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
             token_file=None if token is None else _token_file(settings.data),
             first_start=first_start,
             tls=tls,
-            working=working,
+            working=seen.working,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Looking:
+    """Who looks at pictures.
+
+    Attributes:
+        pool: the classifying children.
+        teacher: the heads.
+        judge: the rules and thresholds.
+        engines: who has models elsewhere.
+        worker: the job loop.
+        working: its task; done only when it failed.
+    """
+
+    pool: ClassifierPool
+    teacher: Teacher
+    judge: Judge
+    engines: Engines
+    worker: Worker
+    working: asyncio.Task[None]
+
+
+async def _looking(
+    settings: ServerSettings,
+    database: Database,
+    blobs: Blobs,
+    bus: Bus,
+    server: str,
+    stack: AsyncExitStack,
+) -> _Looking:
+    """Starts the job loop and what it asks; heads of another model are fitted anew beside it."""
+    pool = await _pool(settings, stack)
+    teacher = Teacher(database, blobs, pool)
+    await teacher.load()
+    judge = Judge(database, pool.model_sha256)
+    await judge.load()
+    engines = _engines(settings, stack)
+    engines.watch(await database.read(stored_models.addresses))
+    worker = Worker(
+        database,
+        blobs,
+        pool,
+        bus,
+        name=server,
+        lease_s=settings.job_lease_s,
+        questions=teacher.questions,
+        judge=judge.judged,
+        engines=engines,
+    )
+    bus.subscribe(worker.wake)
+    working = await stack.enter_async_context(_in_background(worker))
+    refitter = Refitter(database, blobs, pool, teacher, bus)
+    await stack.enter_async_context(refitting(refitter))
+    return _Looking(pool, teacher, judge, engines, worker, working)
 
 
 def _engines(settings: ServerSettings, stack: AsyncExitStack) -> Engines:
@@ -248,44 +273,6 @@ async def _hub(
 def _online(runner: HubRunner) -> frozenset[str]:
     found = runner.cameras().items()
     return frozenset(name for name, camera in found if camera.state == "online")
-
-
-def _tell(runner: HubRunner, message: Message) -> None:
-    """Brings a message of the bus to the hub: the event that closes the loop."""
-    if isinstance(message, CameraReserved):
-        runner.know(message.camera)
-        return
-    if isinstance(message, Changed):
-        _tell_of_changed(runner, message)
-        return
-    snap, camera = message.snap, message.camera
-    answers: dict[str, str | None] = {}
-    match message:
-        case PictureUploaded():
-            picture_id, name, labels = message.picture.id, "uploaded", []
-            if snap is not None and camera is not None:
-                runner.uploaded(snap, camera, message.picture)
-        case PictureClassified():
-            picture_id, name = message.picture_id, "classified"
-            labels = [[found.label, found.score] for found in message.found.predictions]
-            answers = {answer.head: answer.class_ for answer in message.found.answers}
-            if snap is not None and camera is not None:
-                runner.classified(snap, camera, message.found)
-        case ClassificationFailed():
-            picture_id, name, labels = message.picture_id, "classify_failed", []
-            if snap is not None and camera is not None:
-                runner.classify_failed(snap, camera, message.detail)
-    data: dict[str, Any] = {"picture": picture_id, "camera": camera, "snap": snap, "labels": labels}
-    if answers:
-        data["answers"] = answers
-    runner.publish("pictures", name, data)
-
-
-def _tell_of_changed(runner: HubRunner, message: Changed) -> None:
-    names = {PicturesLabelled: "labelled", PicturesDeleted: "deleted", PicturesRestored: "restored"}
-    said = {"said": message.said} if isinstance(message, PicturesLabelled) else {}
-    data = {"pictures": message.picture_ids, **said}
-    runner.publish("pictures", names[type(message)], data)
 
 
 @asynccontextmanager

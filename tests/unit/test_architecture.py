@@ -38,6 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "client",
             "api",
             "worker",
+            "announcer",
             "recorder",
             "web",
             "housekeeping",
