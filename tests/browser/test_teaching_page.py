@@ -93,7 +93,7 @@ def test_a_part_is_dragged_and_moved_by_keys(
     page = open_page(browser, server, f"/teach/part?camera={CAMERA}")
     page.get_by_text("Look only at a part").click()
     part = page.get_by_role("application")
-    page.wait_for_function("document.querySelector('#cropper img').naturalWidth > 0")
+    page.locator("#cropper img").evaluate("image => image.decode()")
     part.scroll_into_view_if_needed()
     box = part.bounding_box()
     assert box

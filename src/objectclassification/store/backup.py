@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, inspect, select
 
 from objectclassification import __version__
 from objectclassification.config import write_secret
@@ -34,7 +34,7 @@ from objectclassification.store.backup_place import MANIFEST, is_tar, keep_priva
 from objectclassification.store.blobs import every, place, sync_folder
 from objectclassification.store.deletions import is_deleted
 from objectclassification.store.schema import check_not_newer
-from objectclassification.store.tables import pictures, renditions, snippets
+from objectclassification.store.tables import deletions, pictures, renditions, snippets
 from objectclassification.store.writer import copy_database, editing, reading
 
 SECRETS: Final = (folder.SERVER_ID, folder.ADMIN_TOKEN, AUTHORITY_FILE)
@@ -196,13 +196,10 @@ def _leave_out(copy: Path, keys: set[str]) -> None:
 def _show_what_is_there(connection: Connection) -> None:
     """Lets slots whose picture is gone show the newest that is there."""
     gone = snippets.c.picture_id.is_not(None) & snippets.c.picture_id.not_in(select(pictures.c.id))
-    newest = (
-        select(pictures.c.id)
-        .where(pictures.c.snippet == snippets.c.number, ~is_deleted(pictures.c.id))
-        .order_by(pictures.c.captured_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    of_slot = select(pictures.c.id).where(pictures.c.snippet == snippets.c.number)
+    if inspect(connection).has_table(deletions.name):  # not yet in one of an older version
+        of_slot = of_slot.where(~is_deleted(pictures.c.id))
+    newest = of_slot.order_by(pictures.c.captured_at.desc()).limit(1).scalar_subquery()
     connection.execute(snippets.update().where(gone).values(picture_id=newest))
 
 
