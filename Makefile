@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Most tests wait most of the time.
-TOGETHER := --numprocesses 2 --dist loadfile
+TOGETHER := --numprocesses 3 --dist loadfile
 # One test boots a machine: what takes two minutes does not hang.
 PATIENT := -o faulthandler_timeout=900
 
