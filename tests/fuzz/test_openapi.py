@@ -19,7 +19,7 @@ from tests.fuzz.settings import LONG
 from tests.serving import ServeProcess, photo
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = 12
+EXAMPLES = 6
 """Of each call, besides those that cover its parameters' bounds."""
 CHECKS_LEFT_OUT = (
     # A schema does not say that camera tokens name cameras, or that context has the form key=value.

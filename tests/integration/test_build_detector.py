@@ -26,6 +26,8 @@ from objectclassification.classification.fitting import fitted
 from tests.parts import TFJS, require
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, SKIMAGE
 
+pytestmark = pytest.mark.models
+
 RUN_GRAPH = Path(__file__).parents[2] / "tools" / "run_graph.js"
 
 IN_PACKAGES = {

@@ -24,6 +24,8 @@ from objectclassification.classification.classifier import SHIPPED_MODEL, prepar
 from objectclassification.classification.images import decode
 from tests.photographs import SKIMAGE
 
+pytestmark = pytest.mark.models
+
 IN_SKIMAGE = (
     "astronaut.png brick.png camera.png cell.png chelsea.png clock_motion.png coffee.png coins.png "
     "grass.png gravel.png hubble_deep_field.jpg ihc.png microaneurysms.png moon.png "
