@@ -22,7 +22,8 @@ Fit = Literal["stretch", "letterbox"]
 """How a picture comes into a detector: losing its proportions, or with them and a border."""
 
 OPTION: Final = "detect"
-"""The snap's option. It is the server's: cameras are not told of it."""
+_THE_SERVERS: Final = frozenset({OPTION, "ask"})
+"""Options of a snap that cameras are not told of: which labels there are, and whose."""
 
 
 class _Options(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ def check_options(options: dict[str, Any], re: str | None) -> None:
 
 def for_cameras(options: dict[str, Any]) -> dict[str, Any]:
     """What of a snap's options is for the cameras."""
-    return {name: value for name, value in options.items() if name != OPTION}
+    return {name: value for name, value in options.items() if name not in _THE_SERVERS}
 
 
 def wanted(options: str | None, setting: str | None) -> Detect:

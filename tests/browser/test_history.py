@@ -88,7 +88,7 @@ def test_without_javascript_a_link_leads_on(browser: Browser, filled: Served) ->
     page = open_page(browser, filled, "/history", java_script_enabled=False)
     assert page.locator(".tile").count() == 60
     page.get_by_role("link", name="Older pictures").click()
-    assert page.locator(".tile").count() == len(ids(filled, "?limit=200")) - 60
+    expect(page.locator(".tile")).to_have_count(len(ids(filled, "?limit=200")) - 60)
     page.context.close()
 
 

@@ -22,6 +22,7 @@ from objectclassification.classification.engines.card import (
     clean,
 )
 from objectclassification.classification.engines.engines import Engines
+from objectclassification.classification.engines.protocol import scores_of
 from objectclassification.classification.outcome import Outcome
 from objectclassification.classification.tensors import Input
 from objectclassification.errors import ModelError
@@ -219,6 +220,23 @@ def test_nobody_is_there(plant: Served) -> None:
     check_refused(plant, address, "--labels FILE", labels=None)
 
 
+@pytest.mark.parametrize("scores", [[3, 2, 1], [-5, -6, -7], [1e30, 0, 0]])
+def test_what_were_probabilities_and_are_none(scores: list[float]) -> None:
+    """Somebody exchanged the model behind the address."""
+    pixels = Input("x", "FP32", False, 16, 18, Preprocessing())
+    outputs = [{"name": "y", "datatype": "FP32", "shape": [1, 3], "data": scores}]
+    body = json.dumps({"outputs": outputs}).encode()
+    logits, softmax = (
+        EngineCard(
+            "net", "http://x/v2/models/net", ("a", "b", "c"), pixels, Output("y", is_), False
+        )
+        for is_ in (False, True)
+    )
+    assert scores_of(logits, body, None).tolist() == pytest.approx(scores)
+    with pytest.raises(WrongAnswer, match="not any more"):
+        scores_of(softmax, body, None)
+
+
 def test_a_certificate_of_nobody(plant: Served, tmp_path: Path) -> None:
     tls = context_of(tmp_path, signed_by(authority()))
     with Stub(tls) as stub:
@@ -233,6 +251,8 @@ def test_a_certificate_of_nobody(plant: Served, tmp_path: Path) -> None:
         ("file:///v2/models/net", "looks like"),
         ("http:///v2/models/net", "looks like"),
         ("http://127.0.0.1:99999/v2/models/net", "looks like"),
+        ("http://a..b/v2/models/net", "looks like"),
+        (f"http://{70 * 'a'}.x/v2/models/net", "looks like"),
         ("http://me:secret@127.0.0.1:1/v2/models/net", "engine_headers"),
         ("http://127.0.0.1:1/v2/models/net?token=secret", "engine_headers"),
         ("http://127.0.0.1:1/v2/models/net/versions/1/more", "looks like"),

@@ -118,6 +118,7 @@ def test_nobody_is_signed_in_from_elsewhere(server: Served) -> None:
         ("/settings/sessions?a=1", "/settings/sessions?a=1"),
         ("", "/"),
         ("//evil.example/", "/"),
+        ("///evil.example/", "/"),
         ("/\\evil.example/", "/"),
         ("https://evil.example/", "/"),
         ("javascript:alert(1)", "/"),

@@ -39,7 +39,9 @@ one more."""
 MODELS: Final = Path(__file__).parent / "models"
 """The models that are shipped."""
 
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
+_VISIBLE: Final = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+\Z"
+"""Nothing that moves a terminal's cursor, or turns a line around (bidirectional marks)."""
+Name = Annotated[str, Meta(min_length=1, max_length=256, pattern=_VISIBLE)]
 Pixels = Annotated[int, Meta(ge=1, le=65_536)]
 
 Facts = TypeVar("Facts")

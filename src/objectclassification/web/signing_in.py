@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -76,6 +77,7 @@ def own_address(text: str) -> str:
         url = urlsplit(text)
     except ValueError:
         return "/"
-    # Browsers read a backslash as a slash: /\evil.example is another host's address.
-    elsewhere = url.scheme or url.netloc or not text.startswith("/") or "\\" in text
+    # Browsers read a backslash as a slash, and what follows several slashes as a host:
+    # /\evil.example and ///evil.example are another host's address.
+    elsewhere = url.scheme or url.netloc or not re.match(r"/(?!/)", text) or "\\" in text
     return "/" if elsewhere or not text.isprintable() or not text.isascii() else text

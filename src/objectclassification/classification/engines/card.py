@@ -128,6 +128,7 @@ def clean(address: str) -> str:
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")  # as whoever connects does: a name's parts have 1 to 63 letters
     except ValueError as exc:
         raise ModelError(f"not an address of a model: {exc}; it looks like {like}") from exc
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:

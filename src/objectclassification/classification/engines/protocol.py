@@ -215,7 +215,13 @@ def scores_of(card: EngineCard, body: bytes, json_length: str | None) -> NDArray
         raise WrongAnswer(f"its answer has no output {card.output.name!r}")
     if not np.isfinite(found).all():
         raise WrongAnswer("its scores are not numbers")
+    if card.output.are_probabilities and not _within_one(found):
+        raise WrongAnswer("its scores were probabilities, and are not any more: add it anew")
     return found
+
+
+def _within_one(scores: NDArray[np.float32]) -> bool:
+    return bool((scores >= -_SUM_WITHIN).all() and (scores <= 1 + _SUM_WITHIN).all())
 
 
 def are_probabilities(scores: NDArray[np.float32]) -> bool:
