@@ -87,7 +87,9 @@ def measure() -> list[Figure]:
         Figure(f"{page}: first contentful paint, later", "ms", again, 300),
         Figure("a snap's answer on the screen, after the hub sent it", "ms", answers, 50),
         Figure(f"main thread under {EVENTS_A_MINUTE:,} presence events a minute", "%", busy, 20),
-        Figure("our own JavaScript and CSS, all pages", "bytes", own, 60_000),
+        Figure(
+            "our own JavaScript and CSS, all pages and the phone's camera", "bytes", own, 60_000
+        ),
     ]
 
 
