@@ -68,7 +68,13 @@ class JobLoopEnded(ObjectClassificationError):
 
 
 class Pool(Protocol):
-    """Child processes that classify; :class:`ClassifierPool` is one."""
+    """Child processes that classify; :class:`ClassifierPool` is one.
+
+    Attributes:
+        model_sha256: of the model that makes their embeddings.
+    """
+
+    model_sha256: str
 
     @property
     def size(self) -> int:
@@ -197,7 +203,10 @@ class Worker:
         began = time.monotonic()
         asked = self._questions(job.camera)
         try:
-            outcome = await self._classify(job, asked)
+            # The past is read while the child works: somebody waits for what comes after both.
+            outcome, past = await asyncio.gather(
+                self._classify(job, asked), self._past(job, asked, self._pool.model_sha256)
+            )
         except asyncio.CancelledError:
             await self._database.write(lambda c: jobs.put_back(c, job, self._name))
             raise
@@ -212,7 +221,7 @@ class Worker:
         except (ImageError, ModelError, NotFound, ChildDied) as exc:
             await self._give_up(job, exc)
         else:
-            await self._finish(job, outcome, asked, began)
+            await self._finish(job, outcome, past, asked, began)
 
     async def _classify(self, job: jobs.Job, asked: Questions) -> Outcome:
         if job.attempts > MOST_LEASES:
@@ -265,11 +274,17 @@ class Worker:
         return None if key is None else self._blobs.path(key)
 
     async def _finish(
-        self, job: jobs.Job, outcome: Outcome, asked: Questions, began: float
+        self,
+        job: jobs.Job,
+        outcome: Outcome,
+        past: changes.Past | None,
+        asked: Questions,
+        began: float,
     ) -> None:
-        # One waits for the disk, the other reads: somebody waits for what comes after both.
+        if past is not None and past.model_sha256 != outcome.embedded_by:  # the first child's
+            past = await self._past(job, asked, outcome.embedded_by)
         thumbnail, change = await asyncio.gather(
-            self._keep_thumbnail(outcome), self._compare(job, outcome, asked)
+            self._keep_thumbnail(outcome), _compare(outcome, past, asked)
         )
         seen = Found(
             outcome.predictions,
@@ -309,21 +324,12 @@ class Worker:
         )
         self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
 
-    async def _compare(self, job: jobs.Job, outcome: Outcome, asked: Questions) -> Change | None:
-        """What is new on a picture; on a reading thread, as writers have one only."""
-        crops = dict(zip(asked.crops, outcome.crops, strict=True))
-
-        def compare(connection: Connection) -> Change | None:
-            past = changes.past(connection, job.picture_id, outcome.embedded_by, tuple(crops))
-            if not past.whole:
-                return None
-            # Imported with the first past: numpy is not for a server that has none.
-            from objectclassification.classification.novelty import compared
-
-            return compared(outcome.embedding, past.whole, crops, past.crops)
-
+    async def _past(self, job: jobs.Job, asked: Questions, model: str) -> changes.Past | None:
+        """What a picture is compared with; on a reading thread, as writers have one only."""
         try:
-            return await self._database.read(compare)
+            return await self._database.read(
+                lambda c: changes.past(c, job.picture_id, model, asked.crops)
+            )
         except StoreError as exc:  # the labels do not wait for it
             log.error("a picture cannot be compared with the past", detail=exc.detail)
             return None
@@ -365,6 +371,17 @@ class Worker:
             self._bus.publish(
                 ClassificationFailed(job.picture_id, job.camera, job.snap, error.detail)
             )
+
+
+async def _compare(outcome: Outcome, past: changes.Past | None, asked: Questions) -> Change | None:
+    """What is new on a picture, beside its camera's past."""
+    if past is None or not past.whole:
+        return None
+    # Imported with the first past: numpy is not for a server that has none.
+    from objectclassification.classification.novelty import compared
+
+    crops = dict(zip(asked.crops, outcome.crops, strict=True))
+    return await asyncio.to_thread(compared, outcome.embedding, past.whole, crops, past.crops)
 
 
 def _whose(job: jobs.Job) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -46,6 +47,7 @@ class Looker:
         choice = choose(setup.device, model or SHIPPED_MODEL)
         self._models = Loaded(model, choice.device)
         self._setup = setup
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="thumbnail")
         own = self._models.own
         self.ready = Ready(own.model_id, own.model_sha256, choice)
 
@@ -71,6 +73,8 @@ class Looker:
         if job.input is not None:
             with _timed(elapsed_ms, "tensor"):
                 tensor = tensors.make(image, job.input)
+        # Beside the models, which leave other cores alone: somebody waits for both.
+        making = self._beside.submit(_thumbnail, image, elapsed_ms) if job.thumbnail else None
         labels, embedding, confidence = self._labels(image, classifier, job, elapsed_ms)
         crops: tuple[bytes, ...] = ()
         if job.crops:
@@ -82,11 +86,6 @@ class Looker:
         if detector is not None:
             boxes = _boxes(image, classifier, detector, job.detect, elapsed_ms)
             found_by = Model(detector.model_id, detector.model_sha256) if boxes else None
-        thumbnail = None
-        if job.thumbnail:
-            with _timed(elapsed_ms, "thumbnail"):
-                small = images.shrink(image)
-                thumbnail = Thumbnail(images.to_jpeg(small), small.width, small.height)
         return Done(
             predictions=(*_signed(labels, classifier.model_id if boxes else None), *boxes),
             embedding=_stored(embedding),
@@ -96,7 +95,7 @@ class Looker:
             media_type=info.media_type,
             width=info.width,
             height=info.height,
-            thumbnail=thumbnail,
+            thumbnail=None if making is None else making.result(),
             elapsed_ms=elapsed_ms,
             crops=crops,
             detector=found_by,
@@ -144,6 +143,12 @@ class Looker:
         if job.detect == "classify":
             short.append(CROPS_SHORT_SIDE)
         return max(short), max(long)
+
+
+def _thumbnail(image: Image.Image, elapsed_ms: dict[str, float]) -> Thumbnail:
+    with _timed(elapsed_ms, "thumbnail"):
+        small = images.shrink(image)
+        return Thumbnail(images.to_jpeg(small), small.width, small.height)
 
 
 def _boxes(

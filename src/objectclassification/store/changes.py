@@ -74,10 +74,12 @@ class Past:
     Attributes:
         whole: pictures' ids with their embeddings.
         crops: the same of each rectangle that was asked for and was seen before.
+        model_sha256: whose embeddings they are.
     """
 
     whole: dict[str, bytes]
     crops: dict[Crop, dict[str, bytes]]
+    model_sha256: str
 
 
 def past(
@@ -95,7 +97,7 @@ def past(
         Nothing of a picture without a camera.
     """
     camera, captured_at = _WHOSE.first(connection, {"picture": picture_id}) or (None, 0.0)
-    found = Past({}, {})
+    found = Past({}, {}, model_sha256)
     if camera is None:
         return found
     wanted = {"camera": camera, "model": model_sha256}
