@@ -174,20 +174,20 @@ class Bench:
             case Store():
                 snap = question.snap
                 if error is not None:
-                    self.hub.store_failed(snap.id, error)
+                    self.hub.snaps.store_failed(snap.id, error)
                 elif snap.id in self.finished:
-                    self.hub.exists(snap.id, self.finished[snap.id])
+                    self.hub.snaps.exists(snap.id, self.finished[snap.id])
                 else:
                     self.stored[snap.id] = snap
-                    self.hub.stored(snap.id)
+                    self.hub.snaps.stored(snap.id)
             case SaveShots():
                 self.saved[question.snap_id].append((question.shots, question.ended))
                 if error is not None:
-                    self.hub.save_failed(question.snap_id, error)
+                    self.hub.snaps.save_failed(question.snap_id, error)
                 else:
-                    self.hub.saved(question.snap_id)
+                    self.hub.snaps.saved(question.snap_id)
             case Reconcile():
-                self.hub.reconciled(question.snap_id, self.rows.get(question.snap_id, ()))
+                self.hub.snaps.reconciled(question.snap_id, self.rows.get(question.snap_id, ()))
             case Register():
                 places = {
                     offer.name: CameraPlace(offer.name, number, f"/snippets/{number}/")

@@ -66,8 +66,8 @@ def test_a_whole_snap_to_its_done() -> None:
         camera,
         ShotReport("snap-1", "door", "captured", camera_ms={"grab": 12.0}, freshness="proven"),
     )
-    bench.hub.uploaded("snap-1", "door", PICTURE)
-    bench.hub.classified("snap-1", "door", Found((Prediction("cat", 0.9),)))
+    bench.hub.snaps.uploaded("snap-1", "door", PICTURE)
+    bench.hub.snaps.classified("snap-1", "door", Found((Prediction("cat", 0.9),)))
     bench.carry_out()
 
     heard = bench.heard(controller)
@@ -163,8 +163,8 @@ def test_states_are_split_by_their_size_too() -> None:
     bench.say(controller, SnapRequest(to=("*",)))
     many = tuple(Prediction("\x01" * 250, 0.5) for _ in range(5))
     for name in names:
-        bench.hub.uploaded("snap-1", name, PICTURE)
-        bench.hub.classified("snap-1", name, Found(many))
+        bench.hub.snaps.uploaded("snap-1", name, PICTURE)
+        bench.hub.snaps.classified("snap-1", name, Found(many))
     bench.carry_out()
     parts = [m for m in bench.heard(controller) if isinstance(m, Shots)]  # read as clients read
     assert [shot.camera for part in parts for shot in part.shots] == names
@@ -178,7 +178,7 @@ def test_a_lower_state_that_comes_late_only_fills_in_its_time() -> None:
     camera = bench.camera("door")
     snap = bench.hub.snap(SnapRequest(to=("door",)), ADMIN)
     bench.carry_out()
-    bench.hub.uploaded(snap, "door", PICTURE)
+    bench.hub.snaps.uploaded(snap, "door", PICTURE)
     bench.now += 1
     bench.say(camera, ShotReport(snap, "door", "captured", freshness="estimated"))
     bench.say(camera, ShotReport(snap, "door", "delivered"))
@@ -195,7 +195,7 @@ def test_a_camera_that_doubts_its_upload_does_not_undo_it() -> None:
     camera = bench.camera("door")
     snap = bench.hub.snap(SnapRequest(to=("door",)), ADMIN)
     bench.carry_out()
-    bench.hub.uploaded(snap, "door", PICTURE)
+    bench.hub.snaps.uploaded(snap, "door", PICTURE)
     bench.say(
         camera, ShotReport(snap, "door", "failed", error=failure("upload_failed", "no answer"))
     )
@@ -525,8 +525,8 @@ def test_a_camera_may_originate_a_shot() -> None:
     assert bench.stored["own-1"].to == ("door",)
     assert bench.heard(camera) == []  # it is not asked for what it brings
     assert only(Event, bench.heard(listener)).data["origin"] == "camera"
-    bench.hub.uploaded("own-1", "door", PICTURE)
-    bench.hub.classified("own-1", "door", Found())
+    bench.hub.snaps.uploaded("own-1", "door", PICTURE)
+    bench.hub.snaps.classified("own-1", "door", Found())
     bench.carry_out()
     assert bench.finished["own-1"].answered == 1
 
@@ -556,12 +556,12 @@ def test_predictions_without_a_picture_are_no_answer() -> None:
     bench = Bench()
     camera, controller = bench.camera("door"), bench.controller()
     bench.say(controller, SnapRequest(to=("door",)))
-    bench.hub.classified("snap-1", "door", Found((Prediction("cat", 0.9),)))
-    bench.hub.classify_failed("snap-1", "door", "of another picture")
+    bench.hub.snaps.classified("snap-1", "door", Found((Prediction("cat", 0.9),)))
+    bench.hub.snaps.classify_failed("snap-1", "door", "of another picture")
     bench.say(camera, ShotReport("snap-1", "door", "captured"))
     assert bench.hub.live_snaps == 1
-    bench.hub.uploaded("snap-1", "door", PICTURE)
-    bench.hub.classified("snap-1", "door", Found((Prediction("dog", 0.8),)))
+    bench.hub.snaps.uploaded("snap-1", "door", PICTURE)
+    bench.hub.snaps.classified("snap-1", "door", Found((Prediction("dog", 0.8),)))
     bench.carry_out()
     shot = bench.finished["snap-1"].shots[0]
     assert shot.picture == PICTURE
@@ -574,7 +574,7 @@ def test_a_picture_that_came_before_its_own_snap_answers_it() -> None:
     cat = (Prediction("cat", 0.9),)
     bench.rows["own-1"] = (Shot("door", "classified", picture=PICTURE, predictions=cat),)
     bench.say(camera, ShotReport("own-1", "door", "captured", origin="camera"))
-    bench.hub.classified("own-1", "door", Found(cat))
+    bench.hub.snaps.classified("own-1", "door", Found(cat))
     bench.wait(0.1)
     shot = bench.finished["own-1"].shots[0]
     assert (shot.picture, shot.predictions) == (PICTURE, cat)
@@ -586,7 +586,7 @@ def test_a_picture_from_before_a_controllers_snap_is_accepted_does_not_answer_it
     bench.answer(bench.questions.pop())
     bench.hub.snap(SnapRequest(to=("door",), until="uploaded"), ADMIN)
     bench.carry_out()
-    bench.hub.uploaded("snap-1", "door", PICTURE)
+    bench.hub.snaps.uploaded("snap-1", "door", PICTURE)
     bench.answer(bench.questions.pop())
     bench.wait(0.1)
     receipt = bench.hub.receipt("snap-1")

@@ -81,11 +81,11 @@ def test_cameras_that_owe_a_picture_are_asked_again() -> None:
 def test_it_ends_with_its_last_answer() -> None:
     bench = bench_with(left_open(UPLOADED, ASKED))
     bench.now += 1
-    bench.hub.classified("left", "door", Found((Prediction("cat", 0.9),)))
-    bench.hub.uploaded("left", "yard", PICTURE)
+    bench.hub.snaps.classified("left", "door", Found((Prediction("cat", 0.9),)))
+    bench.hub.snaps.uploaded("left", "yard", PICTURE)
     bench.carry_out()
     assert bench.finished == {}
-    bench.hub.classified("left", "yard", Found())
+    bench.hub.snaps.classified("left", "yard", Found())
     bench.carry_out()
     receipt = bench.finished["left"]
     assert (receipt.answered, receipt.missing, receipt.elapsed_ms) == (2, 0, 5000.0)
@@ -116,8 +116,8 @@ def test_whoever_asked_follows_it_again() -> None:
     bench.say(controller, again)
     assert Accepted("left", ("yard",)) in bench.heard(controller)
     assert bench.stored == {}
-    bench.hub.uploaded("left", "yard", PICTURE)
-    bench.hub.classified("left", "yard", Found())
+    bench.hub.snaps.uploaded("left", "yard", PICTURE)
+    bench.hub.snaps.classified("left", "yard", Found())
     bench.carry_out()
     assert bench.heard(controller)[-1] == Done("left", 1, 0, 0, 4000.0)
 
@@ -126,8 +126,8 @@ def test_nobody_asks_a_camera_for_a_picture_of_its_own() -> None:
     bench = bench_with(left_open(Shot(camera="door", state="requested"), origin="camera"))
     assert welcome(bench, "door").pending == ()
     bench.say(1, ShotReport("left", "door", "captured", origin="camera"))
-    bench.hub.uploaded("left", "door", PICTURE)
-    bench.hub.classified("left", "door", Found())
+    bench.hub.snaps.uploaded("left", "door", PICTURE)
+    bench.hub.snaps.classified("left", "door", Found())
     bench.carry_out()
     assert bench.finished["left"].answered == 1
 

@@ -110,11 +110,11 @@ class HubMachine(RuleBasedStateMachine):
     @rule(snap=snap_ids, camera=cameras, what=st.sampled_from(["upload", "classify", "fail"]))
     def server_reports(self, snap: str, camera: str, what: str) -> None:
         if what == "upload":
-            self.bench.hub.uploaded(snap, camera, PICTURE)
+            self.bench.hub.snaps.uploaded(snap, camera, PICTURE)
         elif what == "classify":
-            self.bench.hub.classified(snap, camera, Found((Prediction("cat", 0.9),)))
+            self.bench.hub.snaps.classified(snap, camera, Found((Prediction("cat", 0.9),)))
         else:
-            self.bench.hub.classify_failed(snap, camera, "drawn")
+            self.bench.hub.snaps.classify_failed(snap, camera, "drawn")
         self.bench.carry_out()
 
     @rule(snap=snap_ids, camera=cameras, state=st.sampled_from(["uploaded", "classified"]))

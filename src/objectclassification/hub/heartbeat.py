@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 import structlog
 
@@ -22,13 +22,13 @@ class Heartbeat:
     """Pings every connection once an interval; one timer for all of them.
 
     Args:
-        connections: by number; the caller adds to it and takes out of it.
+        connections: gives those of the moment, each time it is asked.
         counts: where those that were dropped are counted.
         interval_s: seconds from ping to ping.
     """
 
     def __init__(
-        self, connections: Mapping[int, Connection], counts: Counts, interval_s: float
+        self, connections: Iterable[Connection], counts: Counts, interval_s: float
     ) -> None:
         self._connections = connections
         self._counts = counts
@@ -49,7 +49,7 @@ class Heartbeat:
     def _sweep(self) -> None:
         """Pings one slice, and drops the silent, the half-shaken and the half-closed."""
         now = asyncio.get_running_loop().time()
-        for connection in list(self._connections.values()):
+        for connection in self._connections:
             quiet_s = now - connection.since
             if connection.is_open:
                 if quiet_s > MISSED_BEATS * self._interval_s:

@@ -49,7 +49,7 @@ from objectclassification.messages import (
     Watch,
     decode_client,
 )
-from objectclassification.receipts import Found, PictureRef, Receipt, Shot, Until
+from objectclassification.receipts import Receipt, Until
 
 
 class Hub:
@@ -64,6 +64,8 @@ class Hub:
 
     Attributes:
         counts: what happened so far; the shell counts in it too.
+        snaps: the live ones; answers to effects that are about a snap, and what the API and the
+            worker know of its pictures, go there.
     """
 
     def __init__(
@@ -83,12 +85,12 @@ class Hub:
         self._sessions = Sessions()
         self._cameras = Cameras(self._sessions, wall)
         self._out = Outbox(self._sessions)
-        self._snaps = LiveSnaps(self._sessions, self._out, clock)
+        self.snaps = LiveSnaps(self._sessions, self._out, clock)
         self._inspections = Inspections(
             self._sessions, self._cameras, self._out, clock=clock, wall=wall, new_id=new_id
         )
         self._greeter = Greeter(
-            self._sessions, self._cameras, self._snaps, self._out, heartbeat_s=heartbeat_s
+            self._sessions, self._cameras, self.snaps, self._out, heartbeat_s=heartbeat_s
         )
 
     # What the shell asks.
@@ -96,12 +98,12 @@ class Hub:
     @property
     def due_at(self) -> float:
         """When :meth:`tick` has something to do, by the clock; infinite if nothing waits."""
-        return min(self._snaps.due_at, self._inspections.due_at)
+        return min(self.snaps.due_at, self._inspections.due_at)
 
     @property
     def live_snaps(self) -> int:
         """How many snaps have not ended."""
-        return len(self._snaps)
+        return len(self.snaps)
 
     def take_effects(self) -> list[Effect]:
         """Returns the effects since the last call, in order."""
@@ -109,7 +111,7 @@ class Hub:
 
     def receipt(self, snap_id: str) -> Receipt | None:
         """Returns the receipt of a snap between its acceptance and its ``done``."""
-        snap = self._snaps.get(snap_id)
+        snap = self.snaps.get(snap_id)
         return snap.receipt() if snap is not None and snap.phase is not Phase.STORING else None
 
     def cameras(self) -> dict[str, CameraPresence]:
@@ -133,7 +135,7 @@ class Hub:
         """Takes the cameras, with their groups, and the snaps that were there before this hub."""
         self._cameras.know(cameras)
         for new, receipt in left_open:
-            self._snaps.adopt(new, receipt)
+            self.snaps.adopt(new, receipt)
 
     def forget(self, camera: str) -> None:
         """A camera is not known any more, until it connects."""
@@ -248,15 +250,13 @@ class Hub:
         identity.require("snap")
         if self._stopping:
             raise ServerStopping("the server is stopping")
-        live = self._snaps.get(request.id or "")
+        live = self.snaps.get(request.id or "")
         if live is not None:
-            self._snaps.join(
-                live, self._requests.snap(request, identity, live.new.cameras), session
-            )
+            self.snaps.join(live, self._requests.snap(request, identity, live.new.cameras), session)
             return live.new.id
         cameras = choose(request.to, known=self._cameras.groups, connected=self._sessions.by_camera)
         new = self._requests.snap(request, identity, cameras)
-        return self._snaps.begin(new, follower=session, relayed=relayed).new.id
+        return self.snaps.begin(new, follower=session, relayed=relayed).new.id
 
     def cancel(self, snap_id: str, identity: Identity) -> None:
         """Ends a snap now; its open shots fail as ``cancelled``.
@@ -266,25 +266,13 @@ class Hub:
             Forbidden: it is somebody else's, and the identity is no admin.
         """
         identity.require("snap")
-        snap = self._snaps.get(snap_id)
+        snap = self.snaps.get(snap_id)
         if snap is None:
             raise NotFound(f"no open snap {snap_id}")
         if snap.new.by != identity.token_id and not identity.may("admin"):
             raise Forbidden("the snap was started with another token")
         snap.fail_open("cancelled", "cancelled by the caller", self._clock())
-        self._snaps.changed(snap)
-
-    def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
-        """The API stored a picture; nothing happens if the snap has ended."""
-        self._snaps.apply(snap_id, lambda snap, now: snap.upload(camera, picture, now))
-
-    def classified(self, snap_id: str, camera: str, found: Found) -> None:
-        """The worker knows what is on a picture; nothing happens if the snap has ended."""
-        self._snaps.apply(snap_id, lambda snap, now: snap.classify(camera, found, now))
-
-    def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
-        """A picture cannot be classified; nothing happens if the snap has ended."""
-        self._snaps.apply(snap_id, lambda snap, now: snap.classify_failed(camera, detail, now))
+        self.snaps.changed(snap)
 
     def inspect(self, camera: str) -> str:
         """Asks a camera how it is.
@@ -305,30 +293,6 @@ class Hub:
 
     # Answers to effects.
 
-    def stored(self, snap_id: str) -> None:
-        """Answers ``Store``: it is durable."""
-        self._snaps.stored(snap_id)
-
-    def exists(self, snap_id: str, receipt: Receipt) -> None:
-        """Answers ``Store``: the same request was stored before; it is ended if it was not."""
-        self._snaps.exists(snap_id, receipt)
-
-    def store_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
-        """Answers ``Store``: it could not be, or the id belongs to another snap."""
-        self._snaps.store_failed(snap_id, error)
-
-    def saved(self, snap_id: str) -> None:
-        """Answers ``SaveShots``."""
-        self._snaps.saved(snap_id)
-
-    def save_failed(self, snap_id: str, error: ObjectClassificationError) -> None:
-        """Answers ``SaveShots``: it could not be."""
-        self._snaps.save_failed(snap_id, error)
-
-    def reconciled(self, snap_id: str, known: Iterable[Shot]) -> None:
-        """Answers ``Reconcile``; with nothing known when the rows could not be asked."""
-        self._snaps.reconciled(snap_id, known)
-
     def registered(self, session: int, places: Mapping[str, CameraPlace]) -> None:
         """Answers ``Register``: welcomes the camera program with its slots and open snaps."""
         found = self._sessions.get(session)
@@ -345,13 +309,13 @@ class Hub:
 
     def tick(self) -> None:
         """Does what is due: tells followers, saves ended shots, ends what is over its deadline."""
-        self._snaps.tick()
+        self.snaps.tick()
         self._inspections.tick()
 
     def stop(self) -> None:
         """Takes no new snaps, and ends the open ones; then ``live_snaps`` falls to zero."""
         self._stopping = True
-        self._snaps.stop()
+        self.snaps.stop()
         self._inspections.stop()
 
     # What each message does.
@@ -374,14 +338,14 @@ class Hub:
 
     def _take_report(self, sender: Session, report: ShotReport) -> None:
         sender.must_serve(report.camera)
-        snap = self._snaps.get(report.snap)
+        snap = self.snaps.get(report.snap)
         if snap is None:
             if report.origin != "camera" or self._stopping:
                 return  # it ended; a camera may be late
             new = self._requests.own(report, sender.identity)
-            snap = self._snaps.begin(new, follower=None)
+            snap = self.snaps.begin(new, follower=None)
         snap.report(report, self._clock())
-        self._snaps.changed(snap)
+        self.snaps.changed(snap)
 
     def _refuse(self, session: Session, code: str, detail: str, re: str | None) -> None:
         if session.may_err(self._clock()):

@@ -28,7 +28,7 @@ from objectclassification.messages import (
     SnapOrder,
     encode,
 )
-from objectclassification.receipts import RANK, Receipt, Shot
+from objectclassification.receipts import RANK, Found, PictureRef, Receipt, Shot
 
 FLUSH_S = 0.05
 """Followers are told at most this often, so that an acknowledgement costs no message of its own."""
@@ -113,6 +113,18 @@ class LiveSnaps:
         snap.followers = [*here, follower]
         if snap.phase is not Phase.STORING:
             self._tell_all([follower], snap.receipt())
+
+    def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
+        """The API stored a picture; nothing happens if the snap has ended."""
+        self.apply(snap_id, lambda snap, now: snap.upload(camera, picture, now))
+
+    def classified(self, snap_id: str, camera: str, found: Found) -> None:
+        """The worker knows what is on a picture; nothing happens if the snap has ended."""
+        self.apply(snap_id, lambda snap, now: snap.classify(camera, found, now))
+
+    def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
+        """A picture cannot be classified; nothing happens if the snap has ended."""
+        self.apply(snap_id, lambda snap, now: snap.classify_failed(camera, detail, now))
 
     def stored(self, snap_id: str) -> None:
         """The snap is durable: tells who asked, and its cameras."""

@@ -92,12 +92,12 @@ class Recording:
             receipt = await self._ask("store", self._recorder.store(effect.snap))
         except ObjectClassificationError as exc:
             error = exc
-            self._hub.store_failed(snap_id, exc)
+            self._hub.snaps.store_failed(snap_id, exc)
         else:
             if receipt is None:
-                self._hub.stored(snap_id)
+                self._hub.snaps.stored(snap_id)
             else:
-                self._hub.exists(snap_id, receipt)
+                self._hub.snaps.exists(snap_id, receipt)
         waiting = [future for future in self._storing.pop(snap_id) if not future.done()]
         self._settle()
         if not waiting:
@@ -114,9 +114,9 @@ class Recording:
         try:
             await self._ask("save", call)
         except ObjectClassificationError as exc:
-            self._hub.save_failed(effect.snap_id, exc)
+            self._hub.snaps.save_failed(effect.snap_id, exc)
         else:
-            self._hub.saved(effect.snap_id)
+            self._hub.snaps.saved(effect.snap_id)
         self._settle()
 
     async def _reconcile(self, effect: Reconcile) -> None:
@@ -124,7 +124,7 @@ class Recording:
             known = await self._ask("reconcile", self._recorder.reconcile(effect.snap_id))
         except ObjectClassificationError:
             known = ()  # _ask has logged it; the deadline has passed, and done is owed
-        self._hub.reconciled(effect.snap_id, known)
+        self._hub.snaps.reconciled(effect.snap_id, known)
         self._settle()
 
     async def _register(self, effect: Register) -> None:

@@ -8,7 +8,6 @@ through it. All methods are for the loop's own thread.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -21,6 +20,7 @@ from objectclassification.condition import CameraReport
 from objectclassification.errors import NotFound, ServerStopping
 from objectclassification.hub.admission import Admission
 from objectclassification.hub.connection import Connection
+from objectclassification.hub.connections import Connections
 from objectclassification.hub.effects import (
     CLOSE_RESTART,
     Close,
@@ -36,7 +36,6 @@ from objectclassification.hub.effects import (
     SendEach,
     Store,
 )
-from objectclassification.hub.frames import text_frame
 from objectclassification.hub.heartbeat import Heartbeat
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.limits import Limits, most_connections
@@ -99,9 +98,7 @@ class HubRunner:
         self._hub = hub
         self._recorder = recorder
         self._recording = Recording(hub, recorder, self._settle, timeout_s=recorder_timeout_s)
-        self._numbers = itertools.count(1)
-        self._connections: dict[int, Connection] = {}
-        self._writing: list[Connection] = []
+        self._connections = Connections()
         self._ending: Waiters[Receipt] = Waiters()
         self._inspecting: Waiters[CameraReport] = Waiters()
         self._callbacks: list[Callable[[Event], None]] = [tell_event]
@@ -141,10 +138,10 @@ class HubRunner:
         self._hub.stop()
         self._settle()
         await self._until(lambda: self._hub.live_snaps == 0, timeout_s)
-        for connection in list(self._connections.values()):
+        for connection in self._connections:
             connection.close(CLOSE_RESTART, "the server is stopping")
-        await self._until(lambda: not self._connections, 2.0)
-        for connection in list(self._connections.values()):
+        await self._until(lambda: len(self._connections) == 0, 2.0)
+        for connection in self._connections:
             connection.abort()
         self._heartbeat.stop()
         if self._due is not None:
@@ -210,17 +207,17 @@ class HubRunner:
 
     def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
         """The API stored a picture of a snap; call it after the transaction."""
-        self._hub.uploaded(snap_id, camera, picture)
+        self._hub.snaps.uploaded(snap_id, camera, picture)
         self._settle()
 
     def classified(self, snap_id: str, camera: str, found: Found) -> None:
         """The worker stored what it found on a snap's picture."""
-        self._hub.classified(snap_id, camera, found)
+        self._hub.snaps.classified(snap_id, camera, found)
         self._settle()
 
     def classify_failed(self, snap_id: str, camera: str, detail: str) -> None:
         """The worker gave a snap's picture up."""
-        self._hub.classify_failed(snap_id, camera, detail)
+        self._hub.snaps.classify_failed(snap_id, camera, detail)
         self._settle()
 
     def publish(self, topic: Topic, name: str, data: dict[str, Any]) -> None:
@@ -282,9 +279,7 @@ class HubRunner:
 
     def made(self, connection: Connection) -> int:
         """Takes a connection in before its handshake; returns its number."""
-        number = next(self._numbers)
-        self._connections[number] = connection
-        return number
+        return self._connections.add(connection)
 
     def opened(self, connection: Connection, identity: Identity) -> None:
         """Its handshake is done."""
@@ -293,7 +288,7 @@ class HubRunner:
 
     def lost(self, connection: Connection) -> None:
         """Its socket is closed."""
-        self._connections.pop(connection.number, None)
+        self._connections.remove(connection)
         self.admission.leave(connection)
         self._hub.disconnect(connection.number)
         self._settle()
@@ -319,9 +314,7 @@ class HubRunner:
 
     def has_output(self, connection: Connection) -> None:
         """It has frames for the end of this loop turn."""
-        if not self._writing:
-            self._loop.call_soon(self._flush)
-        self._writing.append(connection)
+        self._connections.has_output(connection, self._loop)
 
     def bound(self, connection: Connection) -> int:
         """Returns the unsent bytes at which it is dropped."""
@@ -345,19 +338,8 @@ class HubRunner:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case Send():
-                frame = text_frame(effect.payload)
-                for number in effect.sessions:
-                    self._send(number, frame)
-            case SendEach():
-                for number, payloads in effect.payloads:
-                    connection = self._connections.get(number)
-                    if connection is not None:
-                        connection.send_now(b"".join(map(text_frame, payloads)))
-            case Close():
-                connection = self._connections.get(effect.session)
-                if connection is not None:
-                    connection.close(effect.code, effect.reason)
+            case Send() | SendEach() | Close():
+                self._connections.carry_out(effect)
             case Store() | SaveShots() | Reconcile() | Register():
                 self._recording.begin(effect)
             case Publish():
@@ -375,16 +357,6 @@ class HubRunner:
                 callback(event)
             except Exception:  # noqa: BLE001 - a subscriber's bug must not cost the hub its other effects
                 _log.exception("subscriber failed", topic=event.topic, name=event.name)
-
-    def _send(self, number: int, frame: bytes) -> None:
-        connection = self._connections.get(number)
-        if connection is not None:
-            connection.send(frame)
-
-    def _flush(self) -> None:
-        writing, self._writing = self._writing, []
-        for connection in writing:
-            connection.flush()
 
     def _tick(self) -> None:
         self._due_at = math.inf

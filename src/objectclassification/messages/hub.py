@@ -1,0 +1,125 @@
+"""What the hub says; no I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from objectclassification.messages.fields import Message, Topic
+from objectclassification.receipts import Shot
+
+
+class CameraPlace(msgspec.Struct, frozen=True):
+    """A served camera's slot.
+
+    Attributes:
+        name: the camera.
+        snippet: its number on the API.
+        upload: path to PUT pictures to; None at a hub alone.
+    """
+
+    name: str
+    snippet: int
+    upload: str | None
+
+
+class SnapOrder(Message, frozen=True, tag="snap"):
+    """hub → camera: take a picture now.
+
+    Attributes:
+        id: the snap's id.
+        camera: which of the connection's cameras.
+        deadline_s: seconds left when this was sent.
+        options: from the request.
+    """
+
+    id: str
+    camera: str
+    deadline_s: float
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Inspect(Message, frozen=True, tag="inspect"):
+    """hub → camera: say how you are; only to those whose ``hello`` says that they know it.
+
+    Attributes:
+        id: comes back in the ``report``.
+        camera: which of the connection's cameras.
+    """
+
+    id: str
+    camera: str
+
+
+INSPECT = "inspect"
+"""What a camera's ``hello`` knows if it answers :class:`Inspect`."""
+
+
+class Welcome(Message, frozen=True, tag="welcome"):
+    """hub → client: the hello was taken.
+
+    Attributes:
+        heartbeat_s: seconds between the hub's pings; three missed ones end the connection.
+        cameras: a camera's slots.
+        pending: a camera's snaps that are still open.
+    """
+
+    heartbeat_s: float
+    cameras: tuple[CameraPlace, ...] = ()
+    pending: tuple[SnapOrder, ...] = ()
+
+
+class Accepted(Message, frozen=True, tag="accepted"):
+    """hub → controller: the snap is stored and on its way to these cameras."""
+
+    snap: str
+    cameras: tuple[str, ...]
+
+
+class Shots(Message, frozen=True, tag="shots"):
+    """hub → controller: the newest state of each shot that moved."""
+
+    snap: str
+    shots: tuple[Shot, ...]
+
+
+class Done(Message, frozen=True, tag="done"):
+    """hub → controller: the snap ended; exactly one for each snap."""
+
+    snap: str
+    answered: int
+    failed: int
+    missing: int
+    elapsed_ms: float
+
+
+class Problem(Message, frozen=True, tag="error"):
+    """hub → anyone: that did not work.
+
+    Attributes:
+        code: stable name.
+        detail: one line for a person.
+        re: the id or snap it is about.
+    """
+
+    code: str
+    detail: str
+    re: str | None = None
+
+
+class Event(Message, frozen=True, tag="event"):
+    """hub → those who watch, and listeners for the topic ``snaps``.
+
+    Attributes:
+        topic: what it is about.
+        name: what happened, in the past tense.
+        data: ids and labels, never image bytes.
+    """
+
+    topic: Topic
+    name: str
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+HubMessage = Welcome | SnapOrder | Inspect | Accepted | Shots | Done | Problem | Event
