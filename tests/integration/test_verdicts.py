@@ -114,6 +114,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         cats = [part for cat in sorted(CATS) for part in ("--ok", cat)]
         assert "judges pictures" in run("rule", "add", "cats", *cats, "--min-score", "0.3")
         assert "all else" in run("rule", "list")
+        assert run("verdicts", "--since", "2000-01-01", "--until", "2000-01-02") == ""
         put(server, CHELSEA.read_bytes())
         (hour,) = json.loads(run("verdicts", "--json"))
         assert (hour["ok"], hour["ng"], hour["unsure"]) == (1, 0, 0)

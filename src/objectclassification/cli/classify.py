@@ -11,7 +11,7 @@ import typer
 
 from objectclassification.cli.options import Device
 from objectclassification.cli.running import chosen
-from objectclassification.cli.tables import Rows, new_console
+from objectclassification.cli.tables import Rows, corners, new_console
 from objectclassification.errors import EXIT_FAILED, ImageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,6 @@ def _elapsed_ms(found: Found) -> float:
 
 
 def _print_table(found: dict[Path, Found], *, boxes: bool) -> None:
-    # Left, top, right and bottom in percent of the picture.
     names = ("file", "label", "score", *(("box",) if boxes else ()), "ms")
     rows: list[tuple[str, ...]] = []
     for file, result in found.items():
@@ -113,9 +112,9 @@ def _print_table(found: dict[Path, Found], *, boxes: bool) -> None:
         for prediction in (p for each in result if each is not None for p in each.predictions):
             label = f"unsure: {prediction.label}" if unsure else prediction.label
             unsure = False  # the best label only
-            words = [cells[0], label, f"{prediction.score:.0%}"]
+            words = [cells[0], label, f"{100 * prediction.score:.0f} %"]
             if boxes:
-                words.append(" ".join(f"{edge:.0%}" for edge in prediction.box or ()))
+                words.append(corners(prediction.box) if prediction.box is not None else "")
             rows.append((*words, cells[1]))
             cells = ["", ""]
     new_console().print(Rows(names, rows, right=names[2:]))

@@ -32,6 +32,9 @@ def list_(
     if json:
         print(jsonlib.dumps(found))
         return
+    if not found:
+        typer.echo("nothing was taught yet: objectclassification teach --help", err=True)
+        return
     rows = []
     for row in found:
         labels = ", ".join(f"{name} {number}" for name, number in row["labels"].items())

@@ -179,8 +179,13 @@ def verdicts(
     if json:
         print(jsonlib.dumps(found))
         return
+    if not found:
+        typer.echo(
+            "no picture was judged in that time: `rule add` makes rules, --since looks back",
+            err=True,
+        )
+        return
     kinds = ("ok", "ng", "unsure")
     rows = [(row["hour"][:16].replace("T", " "), *(row[name] for name in kinds)) for row in found]
-    if found:
-        rows.append(("all", *(sum(row[name] for row in found) for name in kinds)))
+    rows.append(("all", *(sum(row[name] for row in found) for name in kinds)))
     new_console().print(Rows(("hour (UTC)", *kinds), rows, right=kinds))

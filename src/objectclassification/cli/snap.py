@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
-from objectclassification.cli.tables import Rows, new_console
+from objectclassification.cli.tables import Rows, corners, new_console
 
 if TYPE_CHECKING:
     from objectclassification.change import Change, CropChange
@@ -202,7 +202,9 @@ def _found(shot: Shot, ask: str | None) -> str:
     judged = [f"{said.verdict}: {said.rule}, {said.why}" for said in shot.judgements]
     news = _news(shot.change) if shot.change is not None else []
     warnings = [f"warning: {text}" for text in shot.warnings]
-    return "\n".join([*judged, *answers, *labels[:3], *boxes, *news, *warnings])
+    # To be copied: `label`, `similar` and others take it.
+    picture = [f"picture {shot.picture.id}"] if shot.picture is not None else []
+    return "\n".join([*judged, *answers, *labels[:3], *boxes, *news, *warnings, *picture])
 
 
 def _said(answer: Answer) -> str:
@@ -227,9 +229,9 @@ def _news(change: Change) -> list[str]:
 
 
 def _box(found: Prediction) -> str:
-    """A box as a line: its label, and where its corners are in percent of width and height."""
-    left, top, right, bottom = (f"{100 * edge:.0f}" for edge in found.box or ())
-    line = f"{found.label} {100 * found.score:.0f} % from {left},{top} to {right},{bottom}"
+    """A box as a line: its label, and where it is."""
+    assert found.box is not None  # noqa: S101 - asked for by the caller
+    line = f"{found.label} {100 * found.score:.0f} % {corners(found.box)}"
     if found.classified is not None:
         line += f": {found.classified.label} {100 * found.classified.score:.0f} %"
     return line

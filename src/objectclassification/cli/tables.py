@@ -32,6 +32,12 @@ def text(cell: object) -> Text:
     return cell if isinstance(cell, Text) else Text("" if cell is None else str(cell))
 
 
+def corners(box: tuple[float, ...]) -> str:
+    """Returns where a box is: its corners in percent of the picture's width and height."""
+    left, top, right, bottom = (f"{100 * edge:.0f}" for edge in box)
+    return f"from {left},{top} to {right},{bottom}"
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows under their columns' names; where these do not fit, each row's cells line by line.
