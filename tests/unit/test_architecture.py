@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,7 +69,7 @@ BESIDE = {
 
 READS_THE_ENVIRONMENT = {
     "capture/address.py": "passwords of sources, by the names that their addresses give",
-    "classification/head.py": "OpenBLAS is told through it to start no threads, before numpy loads",
+    "cli/serve.py": "OpenBLAS is told through it to start no threads, before numpy loads",
     "classification/model_file.py": "ONNX Runtime is told through it to send nothing to its maker",
     "capture/opencv.py": "OpenCV itself is told through it, before it is loaded",
 }
@@ -153,11 +153,22 @@ def test_modules_are_of_one_size(module: Path) -> None:
     ],
 )
 def test_what_a_camera_imports_loads_no_server_library(name: str) -> None:
-    code = f"import sys, {name}; print(*[heavy for heavy in {HEAVY!r} if heavy in sys.modules])"
+    assert _loaded_with(name, HEAVY) == []
+
+
+def test_a_server_loads_late_what_not_all_need() -> None:
+    """Decoders and models are the children's; numpy comes with the first past."""
+    late = ("onnxruntime", "PIL", "cv2", "numpy", "aiohttp", "cryptography")
+    assert _loaded_with("objectclassification.bootstrap", late) == []
+
+
+def _loaded_with(name: str, modules: Sequence[str]) -> list[str]:
+    """Which of some modules are there once another was imported."""
+    code = f"import sys, {name}; print(*[each for each in {modules!r} if each in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert found.stdout.split() == []
+    return found.stdout.split()
 
 
 def test_only_the_command_line_prints() -> None:

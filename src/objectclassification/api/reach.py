@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from objectclassification.certificates.authority import first_host_name
 from objectclassification.config import ServerSettings, is_loopback
 from objectclassification.config.tls import CertificateFiles
 from objectclassification.hub.address import is_own_name, machine_address
@@ -37,6 +36,9 @@ def served_name(settings: ServerSettings, *, outside: bool) -> str:
     if name in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
         name = machine_address().address if outside else "127.0.0.1"
     if isinstance(choice, CertificateFiles):
+        # Imported here: what reads certificates is not for a server without any.
+        from objectclassification.certificates.authority import first_host_name
+
         name = first_host_name(choice.cert) or name  # by its address nobody would believe it
     return name
 

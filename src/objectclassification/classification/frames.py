@@ -38,12 +38,14 @@ class Setup(msgspec.Struct, frozen=True):
         max_pixels: the most pixels a picture may have by its header.
         top: how many predictions to give for each picture.
         device: where its models run, or ``auto``.
+        has_spare_core: whether something may be done beside its models.
     """
 
     model: str | None
     max_pixels: int
     top: int
     device: str
+    has_spare_core: bool
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):

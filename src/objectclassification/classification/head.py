@@ -10,14 +10,9 @@ is fitted twice.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
-
-# Before numpy is loaded: on a busy machine its threads wait for each other longer than they work,
-# and they would take the core that the hub runs on.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 from numpy.typing import NDArray

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ class Looker:
         choice = choose(setup.device, model or SHIPPED_MODEL)
         self._models = Loaded(model, choice.device)
         self._setup = setup
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="thumbnail")
+        self._beside = ThreadPoolExecutor(1) if setup.has_spare_core else None
         own = self._models.own
         self.ready = Ready(own.model_id, own.model_sha256, choice)
 
@@ -73,8 +74,10 @@ class Looker:
         if job.input is not None:
             with _timed(elapsed_ms, "tensor"):
                 tensor = tensors.make(image, job.input)
-        # Beside the models, which leave other cores alone: somebody waits for both.
-        making = self._beside.submit(_thumbnail, image, elapsed_ms) if job.thumbnail else None
+        thumbnail = partial(_thumbnail, image, elapsed_ms)
+        if job.thumbnail and self._beside is not None:
+            # While the models run, each on one core: somebody waits for both.
+            thumbnail = partial(self._beside.submit(thumbnail).result)
         labels, embedding, confidence = self._labels(image, classifier, job, elapsed_ms)
         crops: tuple[bytes, ...] = ()
         if job.crops:
@@ -95,7 +98,7 @@ class Looker:
             media_type=info.media_type,
             width=info.width,
             height=info.height,
-            thumbnail=None if making is None else making.result(),
+            thumbnail=thumbnail() if job.thumbnail else None,
             elapsed_ms=elapsed_ms,
             crops=crops,
             detector=found_by,

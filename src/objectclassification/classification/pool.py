@@ -89,9 +89,10 @@ class ClassifierPool:
             top: how many predictions to give for each picture.
             device: where models run; ``auto`` is the quickest, which the first child measures.
         """
-        self.size = size or max(1, len(os.sched_getaffinity(0)) - 1)
+        cores = len(os.sched_getaffinity(0))
+        self.size = size or max(1, cores - 1)
         self._timeout_s = timeout_s
-        self._setup = Setup(_name(model), max_pixels, top, device)
+        self._setup = Setup(_name(model), max_pixels, top, device, self.size < cores)
         # Places, each with its child or None. Last in, first out: the warm child works.
         self._idle: asyncio.LifoQueue[_Child | None] = asyncio.LifoQueue()
         for _ in range(self.size):

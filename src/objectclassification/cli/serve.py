@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 from pathlib import Path
@@ -67,6 +68,10 @@ def serve(
 
 
 async def _serve(settings: ServerSettings) -> None:
+    # OpenBLAS reads it once, when numpy is loaded. On a busy machine its threads wait for each
+    # other longer than they work, and they would take the core that the hub runs on.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
     from objectclassification.api.serving import HttpServer
     from objectclassification.bootstrap import running
     from objectclassification.cli.supervised import new_notifier, show_cameras

@@ -10,14 +10,12 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-import numpy as np
 from sqlalchemy import Connection, bindparam, select
 
 from objectclassification.errors import Conflict, NotFound
 from objectclassification.store.deletions import deleted_ids
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import embeddings, jobs, pictures, predictions
-from objectclassification.store.vectors import similarities, widen
 
 AT_ONCE = 256
 """Embeddings of one step: 1.3 MB of float32, which stay in a core's cache."""
@@ -87,6 +85,9 @@ def nearest(
         limit: the most to find.
         apart_from: not with this picture.
     """
+    # Imported with the first search: numpy is not for a server that has none.
+    from objectclassification.store.vectors import similarities, widen
+
     one = widen([vector])[0]
     passed_over = {apart_from, *deleted_ids(connection)}
     statement = _OF_ALL if camera is None else _OF_CAMERA
@@ -101,7 +102,7 @@ def nearest(
         # Rounded, so that how a sum was split among registers does not decide between equals.
         found = similarities(one, widen([row[1] for row in usable])).round(6)
         least = best[0][0] if len(best) == limit else -2.0
-        for index in np.flatnonzero(found >= least):
+        for index in (found >= least).nonzero()[0]:
             candidate = (round(float(found[index]), 6), usable[index][0])
             if len(best) < limit:
                 heapq.heappush(best, candidate)
