@@ -29,6 +29,7 @@ from objectclassification.messages import (
     ClientMessage,
     Hello,
     HubMessage,
+    Problem,
     SnapOrder,
     Welcome,
     decode_hub,
@@ -128,7 +129,9 @@ class CameraLink:
         self.socket = self._connecting.__enter__()
         offers = tuple(CameraOffer(name=name) for name in self._names)
         self.say(Hello(role="camera", instance=f"test-{'-'.join(self._names)}", cameras=offers))
-        welcome = self.hear(Welcome)
+        while not isinstance(welcome := next_message(self.socket), Welcome):
+            if isinstance(welcome, Problem):  # else it would wait for what never comes
+                raise AssertionError(f"the hub refused {self._names}: {welcome.detail}")
         self.places = {place.name: place for place in welcome.cameras}
         self.pending = welcome.pending
         return self
@@ -159,11 +162,16 @@ class CameraLink:
         assert made.status_code == 201, made.text
 
 
+def next_message(socket: ClientConnection) -> HubMessage | str:
+    """Waits for the next message on a connection."""
+    frame = socket.recv(timeout=WAIT_S)
+    return decode_hub(frame if isinstance(frame, bytes) else frame.encode())
+
+
 def hear(socket: ClientConnection, kind: type[M]) -> M:
     """Waits for the next message of that kind on a connection; passes over the others."""
     while True:
-        frame = socket.recv(timeout=WAIT_S)
-        message = decode_hub(frame if isinstance(frame, bytes) else frame.encode())
+        message = next_message(socket)
         if isinstance(message, kind):
             return message
 

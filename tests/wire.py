@@ -71,8 +71,11 @@ class Wire:
         self._answers_to_lose = number
 
     def cut(self) -> None:
-        """Breaks all connections, without a word of farewell; new ones may be made."""
-        self._loop.call_soon_threadsafe(self._abort_all)
+        """Breaks all connections, without a word of farewell; new ones may be made.
+
+        Returns when they are broken; the server may not have noticed yet.
+        """
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(WAIT_S)
 
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -83,6 +86,11 @@ class Wire:
         await self._stop.wait()
         server.close()
         self._abort_all()
+
+    async def _cut(self) -> None:
+        cut = list(self._writers)
+        self._abort_all()
+        await asyncio.gather(*(writer.wait_closed() for writer in cut), return_exceptions=True)
 
     def _abort_all(self) -> None:
         for writer in self._writers:

@@ -16,7 +16,7 @@ from objectclassification.errors import ServerUnreachable, TimedOut
 from objectclassification.messages import Event, Hello, SnapOrder, Watch, encode
 from tests.camera_process import CameraProcess
 from tests.photographs import COFFEE, ROCKET
-from tests.serving import Address, Served, ServeProcess, hear
+from tests.serving import Address, Served, ServeProcess, hear, until
 from tests.wire import Wire
 
 NO_ROOM = {"OBJECTCLASSIFICATION_DISK_FLOOR_BYTES": str(2**60)}
@@ -34,6 +34,12 @@ def stored(server: Address, camera: str) -> list[str]:
     """The snaps of all pictures of a camera, the oldest first."""
     page: dict[str, Any] = server.call("GET", f"/api/pictures?camera={camera}").json()
     return [picture["snap"] for picture in reversed(page["pictures"])]
+
+
+def is_online(server: Address, camera: str) -> bool:
+    """Whether the hub has a connection of that camera."""
+    every = server.call("GET", "/api/cameras").json()
+    return any(one["online"] for one in every if one["name"] == camera)
 
 
 def test_killed_between_capture_and_upload(server: Served, tmp_path: Path) -> None:
@@ -69,6 +75,7 @@ def test_killed_between_capture_and_report(server: Served, tmp_path: Path) -> No
             assert wire.held.wait(30)
             camera.kill()
             wire.cut()
+        until(lambda: not is_online(server, "silent"))
         note = next(camera.spool.glob("*.json"))
         note.write_text(note.read_text().replace("silent-1", "silent-2"))
         with server.camera("silent") as link:
