@@ -156,6 +156,7 @@ TABLE = (
     Call("GET /api/tokens", ADMINS),
     Call("DELETE /api/tokens/{token_id}", ADMINS, 204, fresh_token),
     Call("POST /api/joins", ADMINS, 201, body={"json": {"camera": "phone"}}),
+    Call("POST /api/joins/look", ANYBODY, 404, body={"json": {"code": "none"}}),
     Call("POST /api/joins/redeem", ANYBODY, 404, body={"json": {"code": "none"}}),
     Call("GET /api/sessions", READERS),
     Call("DELETE /api/sessions/{session_id}", READERS, 404, lambda s: "/api/sessions/none"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 import shutil
 import socket
+import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -397,3 +400,25 @@ async def test_a_bug_is_a_problem_too(limited: Served) -> None:
     assert sent[0]["status"] == 500
     assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
     assert b"secret" not in sent[1]["body"]
+
+
+def test_who_leaves_before_the_answer_is_no_error_of_the_server(
+    patient: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As browsers do with pictures that are scrolled out of sight before they came."""
+    caplog.set_level(logging.DEBUG)
+    picture = patient.call("PUT", "/snippets/1", data=photo("left behind")).json()["id"]
+    path = f"/api/pictures/{picture}/image"
+    for _ in range(20):
+        with raw(patient) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(head(patient, f"GET {path}"))
+
+    def answered() -> list[str]:
+        lines = [line for line in caplog.messages if f"path='{path}'" in line]
+        return [status for line in lines for status in re.findall(r"status=(\d+)", line)]
+
+    until(lambda: len(answered()) == 20)
+    assert set(answered()) <= {"200", "499"}
+    assert "499" in answered()
+    assert patient.call("GET", path).status_code == 200

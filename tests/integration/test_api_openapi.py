@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from objectclassification import __version__
 from tests.serving import Served, photo
 
-OPEN = ("/healthz", "/readyz", "/api/joins/redeem")
+OPEN = ("/healthz", "/readyz", "/api/joins/look", "/api/joins/redeem")
 METHODS = {"get", "put", "post", "patch", "delete"}
 
 
@@ -41,7 +41,7 @@ def references(value: Any) -> list[str]:
 def test_it_says_what_it_is(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     assert document["info"]["version"] == __version__
-    assert len(operations(document)) == 55
+    assert len(operations(document)) == 56
     assert {method for method, _, _ in operations(document)} == METHODS
 
 
@@ -103,6 +103,8 @@ def test_real_answers_fit(document: Any, server: Served) -> None:
     schema_of(document, "patch", "/api/cameras/{name}", "200").validate(camera.json())
     join = server.call("POST", "/api/joins", json={"camera": "openapi"})
     schema_of(document, "post", "/api/joins", "201").validate(join.json())
+    good = server.call("POST", "/api/joins/look", json={"code": join.json()["code"]})
+    schema_of(document, "post", "/api/joins/look", "200").validate(good.json())
     token = server.call("POST", "/api/joins/redeem", json={"code": join.json()["code"]})
     schema_of(document, "post", "/api/joins/redeem", "201").validate(token.json())
     token = server.call("POST", "/api/tokens", json={"role": "viewer"})

@@ -31,6 +31,10 @@ def redeem(server: Served, code: str) -> Response:
     return server.call("POST", "/api/joins/redeem", json={"code": code}, token="")
 
 
+def look(server: Served, code: str) -> Response:
+    return server.call("POST", "/api/joins/look", json={"code": code}, token="")
+
+
 def refusal(answer: Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
@@ -59,6 +63,16 @@ def test_a_code_is_enough_bits_and_kept_nowhere(server: Served) -> None:
     stored = b"".join(each.read_bytes() for each in file.parent.glob(f"{file.name}*"))
     assert join["code"].encode() not in stored
     assert hash_token(join["code"]).encode() in stored
+
+
+def test_to_look_at_a_code_does_not_use_it(server: Served) -> None:
+    code = made(server, "j-look")["code"]
+    for _ in range(2):
+        answer = look(server, code)
+        assert (answer.status_code, answer.json()) == (200, {"camera": "j-look"})
+    assert redeem(server, code).status_code == 201
+    assert refusal(look(server, code)) == (409, "join_used")
+    assert refusal(look(server, "x" * 22)) == (404, "not_found")
 
 
 def test_a_code_works_once_however_many_come_at_the_same_time(server: Served) -> None:
@@ -127,6 +141,8 @@ def test_guesses_are_made_slow(tmp_path: Path) -> None:
         ("/api/joins", {"camera": "<script>"}),
         ("/api/joins", {"camera": "x" * 65}),
         ("/api/joins", {"camera": "door", "more": 1}),
+        ("/api/joins/look", {}),
+        ("/api/joins/look", {"code": "x" * 65}),
         ("/api/joins/redeem", {}),
         ("/api/joins/redeem", {"code": ""}),
         ("/api/joins/redeem", {"code": "x" * 65}),
@@ -140,11 +156,28 @@ def test_what_is_no_request_costs_nothing(path: str, body: object, server: Serve
     assert server.rows() == before
 
 
-def test_the_link_is_the_way_the_caller_came(server: Served) -> None:
-    join = made(server, "j-way", headers={"Host": "cameras.example.org:8443"})
-    assert join["link"].startswith("http://cameras.example.org:8443/join#")
-    assert "https addresses only" in join["warning"]
-    assert "--host 0.0.0.0" in made(server, "j-way")["warning"]
+def test_the_link_is_the_way_the_caller_came_through_a_proxy(tmp_path: Path) -> None:
+    with Served(tmp_path / "data", trusted_proxies="127.0.0.1") as served:
+        join = made(served, "j-way", headers={"Host": "cameras.example.org:8443"})
+        assert join["link"].startswith("http://cameras.example.org:8443/join#")
+        assert "https addresses only" in join["warning"]
+        https = {"Host": "cameras.example.org", "X-Forwarded-Proto": "https"}
+        join = made(served, "j-way", headers=https)
+        assert join["link"].startswith("https://cameras.example.org/join#")
+        assert join["warning"] is None
+
+
+def test_a_host_that_is_not_the_servers_gets_into_no_link(server: Served) -> None:
+    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1@evil.example"):
+        assert made(server, "j-host", headers={"Host": host})["link"].startswith(server.url)
+    assert "--host 0.0.0.0" in made(server, "j-host")["warning"]
+
+
+def test_a_name_of_the_certificate_is_one_for_a_link(tmp_path: Path) -> None:
+    with Served(tmp_path / "data", tls="auto", tls_names="cameras.lan") as served:
+        join = made(served, "j-named", headers={"Host": f"cameras.lan:{served.port}"})
+        assert join["link"].startswith(f"https://cameras.lan:{served.port}/join#")
+        assert join["warning"] is None
 
 
 def test_on_its_own_machine_the_link_is_the_address_from_outside(tmp_path: Path) -> None:
@@ -152,6 +185,8 @@ def test_on_its_own_machine_the_link_is_the_address_from_outside(tmp_path: Path)
         join = made(served, "j-outside")
         found = re.fullmatch(rf"https://(.+):{served.port}/join#[\w-]{{22}}", join["link"])
         assert found
+        named = {"Host": f"cameras.lan:{served.port}"}
+        assert made(served, "j-named", headers=named)["link"].startswith(f"https://{found[1]}:")
         assert join["trust"] == f"https://{found[1]}:{served.port}/trust"
         assert (join["warning"] is None) == (found[1] != "127.0.0.1")  # no network at all
 

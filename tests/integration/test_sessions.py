@@ -73,6 +73,24 @@ def test_under_tls_no_other_host_can_set_it(tmp_path: Path) -> None:
         assert with_cookie(served, "GET", "/api/cameras", plain).status_code == 401
 
 
+def test_under_tls_a_page_of_plain_http_is_another_origin(tmp_path: Path) -> None:
+    """Whoever is on the way can write one, at the same host and port."""
+    with Served(tmp_path / "data", tls="auto") as served:
+        served.new_token("camera", "door")
+        cookie = cookie_of(sign_in(served, served.token or ""))
+        plain = served.url.replace("https", "http")
+        for origin, status in ((plain, 403), (served.url, 200)):
+            changed = with_cookie(
+                *(served, "PATCH", "/api/cameras/door", cookie),
+                json={"detect": False},
+                headers={"Origin": origin},
+            )
+            assert changed.status_code == status
+        with pytest.raises(InvalidStatus, match="403"):
+            socket(served, cookie, plain)
+        assert sign_in(served, served.token or "", headers={"Origin": plain}).status_code == 403
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

@@ -15,7 +15,7 @@ from starlette.types import Scope
 from objectclassification.api.parts import Parts
 from objectclassification.auth import Identity, Right, session_cookie
 from objectclassification.errors import BadMessage, Forbidden, TimedOut, TooLarge, Unauthorized
-from objectclassification.hub.address import is_own_name
+from objectclassification.hub.address import is_own_name, is_own_origin
 from objectclassification.hub.pace import Refusals
 
 T = TypeVar("T")
@@ -52,6 +52,11 @@ def note(request: Request, **ids: str | None) -> None:
     noted_of(request.scope).update({name: id_ for name, id_ in ids.items() if id_ is not None})
 
 
+def is_proxied(scope: Scope) -> bool:
+    """Whether a request came through a proxy that is trusted (``trusted_proxies``)."""
+    return bool(scope.get("objectclassification.proxied"))
+
+
 def noted_of(scope: Scope) -> dict[str, str]:
     """What was noted of a request."""
     noted: dict[str, str] = scope.setdefault("objectclassification.noted", {})
@@ -80,8 +85,11 @@ def is_same_origin(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    origin = request.headers.get("origin", "")
-    return origin.partition("://")[2] == request.headers.get("host")
+    return _is_own_origin(request, request.headers.get("origin", ""))
+
+
+def _is_own_origin(request: Request, origin: str) -> bool:
+    return is_own_origin(origin, request.headers.get("host", ""), request.scope["scheme"])
 
 
 def authenticate(request: Request) -> Identity:
@@ -121,11 +129,10 @@ async def identity_of(request: Request) -> Identity:
     """
     parts = parts_of(request)
     if parts.tokens.open:
-        host = request.headers.get("host", "")
-        if not is_own_name(host):
+        if not is_own_name(request.headers.get("host", "")):
             raise Forbidden("without tokens this server answers to localhost only")
         origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != host:
+        if origin is not None and not _is_own_origin(request, origin):
             raise Forbidden("without tokens a page of another origin may not call this server")
     try:
         return authenticate(request)

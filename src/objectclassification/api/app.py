@@ -117,7 +117,7 @@ class Shell:
         if method == "HEAD":
             scope = {**scope, "method": "GET"}
 
-        began, status, answering = time.perf_counter(), 500, False
+        began, status, answering = time.perf_counter(), problems.GONE, False
 
         async def with_headers(message: Message) -> None:
             nonlocal status, answering
@@ -135,6 +135,10 @@ class Shell:
                 return
             stopping = ServerStopping("the server stops: send it again in a moment")
             await problems.from_error(stopping)(scope, receive, with_headers)
+        except Exception:
+            if not answering:
+                status = 500
+            raise
         finally:
             elapsed_s = time.perf_counter() - began
             self._counts.answered(method, status, elapsed_s)
@@ -152,6 +156,7 @@ class Shell:
     def _look_through_proxies(self, scope: Scope) -> None:
         peer, port = scope.get("client") or ("", 0)
         headers = Headers(scope=scope)
+        scope["objectclassification.proxied"] = self._proxies.trusts(peer)
         client = self._proxies.client(peer, headers.getlist("x-forwarded-for"))
         scope["client"] = (client, port if client == peer else 0)
         scope["scheme"] = self._proxies.scheme(
@@ -160,7 +165,10 @@ class Shell:
 
 
 def _level(method: str, path: str, status: int) -> int:
-    """Pages and health checks read all day long; /readyz has a line of its own when it changes."""
+    """Pages and health checks read all day long; /readyz has a line of its own when it changes.
+    Whoever scrolls leaves pictures behind that were still on their way."""
+    if method in ("GET", "HEAD") and status == problems.GONE:
+        return logging.DEBUG
     if path == "/readyz" or (method in ("GET", "HEAD") and status < 400):
         return logging.DEBUG
     return logging.ERROR if status >= 500 else logging.INFO

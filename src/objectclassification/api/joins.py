@@ -71,6 +71,16 @@ class Redemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
+class GoodCode(msgspec.Struct, frozen=True):
+    """A code that nobody has used yet.
+
+    Attributes:
+        camera: what the phone becomes.
+    """
+
+    camera: str
+
+
 @router.post("", summary="Make a code that joins a phone")
 async def add(request: Request, parts: Used, identity: Admin) -> Response:
     """Answers the code, this once; an older one for the same camera is good no more."""
@@ -78,22 +88,35 @@ async def add(request: Request, parts: Used, identity: Admin) -> Response:
     return answer(await make(request, parts, identity, wanted.camera), 201)
 
 
+@router.post("/look", summary="Say whether a code is still good")
+async def look(request: Request, parts: Used) -> Response:
+    """Answers its camera, and leaves it as it is: before somebody opens his camera in vain."""
+    _, camera = await _good(request, parts, time.time())
+    return answer(GoodCode(camera))
+
+
 @router.post("/redeem", summary="Turn a code into a token")
 async def redeem(request: Request, parts: Used) -> Response:
     """Answers a token for the code's camera, this once; nobody needs a token for that."""
-    code = read_json(Redemption, await json_body(request), "a code").code
-    sha256, now = hash_token(code), time.time()
-    try:  # guesses never get as far as the thread that writes
-        camera = await parts.database.read(lambda c: joins.good(c, sha256, at=now))
-    except NotFound:
-        await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
-        raise
+    now = time.time()
+    sha256, camera = await _good(request, parts, now)
     wanted = tokens.TokenWanted(role="camera", cameras=(camera,), name="a phone, joined by code")
     token, record = tokens.make(wanted, now)
     await parts.database.write(lambda c: _exchange(c, sha256, record, now))
     tokens.let_in(parts, record)
     note(request, camera=camera, token_id=record.id)
     return answer(tokens.shown(record, token), 201)
+
+
+async def _good(request: Request, parts: Parts, now: float) -> tuple[str, str]:
+    """A request's code, hashed, and its camera; guesses never get to the thread that writes."""
+    code = read_json(Redemption, await json_body(request), "a code").code
+    sha256 = hash_token(code)
+    try:
+        return sha256, await parts.database.read(lambda c: joins.good(c, sha256, at=now))
+    except NotFound:
+        await asyncio.sleep(refusals_of(request).wait_s(time.monotonic()))
+        raise
 
 
 async def make(request: Request, parts: Parts, identity: Identity, camera: str) -> Join:

@@ -20,6 +20,9 @@ from objectclassification.masking import mask
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+GONE = 499
+"""In logs and counts: the client went away before the answer began, as nginx has it. Starlette ends
+the sending of a file without a word when it does."""
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +97,16 @@ def refusal(request: Request, exc: errors.ObjectClassificationError) -> Response
     return from_error(exc)
 
 
+def from_routing(request: Request, exc: HTTPException) -> Response:
+    """Returns as a problem that no route is for a request."""
+    headers = dict(exc.headers) if exc.headers else {}
+    if exc.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed(request)))
+    phrase = HTTPStatus(exc.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    return problem(exc.status_code, code, str(exc.detail), headers)
+
+
 def disconnected(path: str) -> Response:
     """Returns the answer, which nobody reads, to a client that went away."""
     log.info("a client went away before its request was whole", path=path)
@@ -113,12 +126,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def routing(request: Request, exc: HTTPException) -> Response:
-        headers = dict(exc.headers) if exc.headers else {}
-        if exc.status_code == 405:
-            headers["Allow"] = ", ".join(sorted(_allowed(request)))
-        phrase = HTTPStatus(exc.status_code).phrase
-        code = phrase.lower().replace(" ", "_")
-        return problem(exc.status_code, code, str(exc.detail), headers)
+        return from_routing(request, exc)
 
     # It is raised again after this answer, and the server logs it with its traceback.
     @app.exception_handler(Exception)

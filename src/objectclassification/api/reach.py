@@ -6,23 +6,42 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
+from objectclassification.api.access import is_proxied
+from objectclassification.certificates.names import is_among, machine_names
 from objectclassification.config import ServerSettings, is_loopback
-from objectclassification.config.tls import CertificateFiles
+from objectclassification.config.tls import CertificateFiles, OwnAuthority
 from objectclassification.hub.address import is_own_name, machine_address
 
 
 def reachable_url(request: Request, settings: ServerSettings) -> str:
     """Returns this server's address for a phone, without a last slash.
 
-    It is the one that the caller uses. Only if that is a name for this machine alone, as the
-    command line uses it here, it is the one the server is reached by from outside.
+    It is the one that the caller uses, if that is a name the server has. If it is not (anybody can
+    write anything into ``Host``), or is one for this machine alone, as the command line uses it
+    here, it is the one that the server is reached by from outside.
     """
     host, scheme = request.headers.get("host", ""), request.scope["scheme"]
-    if host and not is_own_name(host):
+    if _is_name_outside(request, host, settings):
         return f"{scheme}://{host}"
-    if is_loopback(settings.host):  # nobody else gets here
+    if is_loopback(settings.host) and is_own_name(host):  # nobody else gets here
         return f"{scheme}://{host}"
     return address(scheme, served_name(settings, outside=True), request.scope["server"][1])
+
+
+def _is_name_outside(request: Request, host: str, settings: ServerSettings) -> bool:
+    """Whether others reach this server by what stands in ``Host``."""
+    if is_own_name(host):
+        return False
+    if is_proxied(request.scope):  # which asks nobody but us, by the name that it is asked by
+        return bool(host)
+    choice = settings.certificate
+    if isinstance(choice, CertificateFiles):
+        # Imported here: what reads certificates is not for a server without any.
+        from objectclassification.certificates.authority import certificate_names
+
+        return is_among(host, certificate_names(choice.cert))
+    more = choice.names if isinstance(choice, OwnAuthority) else ()
+    return is_among(host, machine_names(settings.host).union(more))
 
 
 def served_name(settings: ServerSettings, *, outside: bool) -> str:

@@ -15,7 +15,7 @@ from objectclassification.api.cameras import Camera, CameraSettings
 from objectclassification.api.deletions import DeletionShown, DeletionWanted
 from objectclassification.api.heads import Activation
 from objectclassification.api.history import DayCounts, ScorePage
-from objectclassification.api.joins import Join, JoinWanted, Redemption
+from objectclassification.api.joins import GoodCode, Join, JoinWanted, Redemption
 from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import Labelled, Labelling, LabellingOfMany, PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
@@ -79,6 +79,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
     ("post", "/api/joins"): (Join, {"201": "The code, shown this once"}),
+    ("post", "/api/joins/look"): (GoodCode, {"200": "It is good, and still is"}),
     ("post", "/api/joins/redeem"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/sessions"): (list[SessionShown], {"200": "The sessions that you may end"}),
 }
@@ -90,6 +91,7 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("post", "/api/unsure/{model_id}"): ThresholdWanted,
     ("post", "/api/tokens"): TokenWanted,
     ("post", "/api/joins"): JoinWanted,
+    ("post", "/api/joins/look"): Redemption,
     ("post", "/api/joins/redeem"): Redemption,
     ("patch", "/api/pictures/{picture_id}"): Labelling,
     ("patch", "/api/pictures"): LabellingOfMany,
@@ -115,7 +117,7 @@ _PROBLEMS = {
 }
 _SNAP = ("post", "/api/snaps")
 _REPORT = ("get", "/api/cameras/{name}/report")
-_REDEEM = ("post", "/api/joins/redeem")
+_WITH_CODE = (("post", "/api/joins/look"), ("post", "/api/joins/redeem"))
 _OF_MANY = (("patch", "/api/pictures"), ("post", "/api/deletions"))
 _MODEL = "/api/models/{model_id}"
 _SIMILAR = ("get", "/api/pictures/{picture_id}/similar")
@@ -129,7 +131,7 @@ _TEACHING = (
 _AS_THINGS_ARE = (
     ("post", "/api/rules"),
     ("post", "/api/unsure/{model_id}"),
-    _REDEEM,
+    *_WITH_CODE,
     _REPORT,
     _SIMILAR,
     ("post", "/api/similar"),
@@ -138,7 +140,7 @@ _AS_THINGS_ARE = (
     ("delete", _MODEL),
     ("delete", "/api/cameras/{name}"),
 )
-_OPEN = ("/healthz", "/readyz", _REDEEM[1])
+_OPEN = ("/healthz", "/readyz", *(path for _, path in _WITH_CODE))
 _EXPORT = "/api/pictures/export"
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
@@ -223,7 +225,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
     which = {
         "401": path not in _OPEN,
         "403": path not in _OPEN,
-        "404": "{" in path or (method, path) in (_SNAP, *_OF_MANY, _REDEEM),
+        "404": "{" in path or (method, path) in (_SNAP, *_OF_MANY, *_WITH_CODE),
         "408": takes_body,
         "409": (method, path) in (_SNAP, *_AS_THINGS_ARE),
         "413": takes_body or path == _EXPORT,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import structlog
@@ -137,6 +138,22 @@ class LocalAuthority:
             )
             .sign(self._key, hashes.SHA256())
         )
+
+
+def certificate_names(file: Path) -> frozenset[Name]:
+    """Returns the names and addresses that a certificate is for; none if it cannot be read."""
+    try:
+        found = x509.load_pem_x509_certificate(file.read_bytes())
+        shown = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return frozenset()
+    names = {name.lower() for name in shown.get_values_for_type(x509.DNSName)}
+    addresses = {
+        one
+        for one in shown.get_values_for_type(x509.IPAddress)
+        if isinstance(one, IPv4Address | IPv6Address)  # networks are for authorities
+    }
+    return frozenset(names | addresses)
 
 
 def first_host_name(certificate: Path) -> str | None:

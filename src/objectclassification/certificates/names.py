@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
+from collections.abc import Collection
 
 import psutil
 import structlog
 
 from objectclassification.config.tls import Name
+
+_HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[\w.-]+))(:\d*)?", re.ASCII)
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +36,21 @@ def machine_names(host: str) -> frozenset[Name]:
     else:
         names |= set() if address.is_unspecified else {address}
     return frozenset(names)
+
+
+def is_among(host: str, names: Collection[Name]) -> bool:
+    """Whether a ``Host`` header, port or not, is one of some names.
+
+    A name ``*.example.org`` stands for all with one label in that place (RFC 9525, section 6.3).
+    """
+    found = _HOST.fullmatch(host.lower())
+    if found is None:
+        return False
+    name = found["address"] or found["name"]
+    try:
+        return ipaddress.ip_address(name) in names
+    except ValueError:
+        return name in names or f"*.{name.partition('.')[2]}" in names
 
 
 def _addresses() -> set[Name]:

@@ -1,4 +1,4 @@
-"""This machine's address, and which host names mean this machine only."""
+"""This machine's address, which host names mean this machine only, and which origin is ours."""
 
 from __future__ import annotations
 
@@ -45,6 +45,21 @@ def is_own_name(host: str) -> bool:
         name, colon, port = name.partition(":")
         return _is_port(colon + port) and is_loopback(name)
     return is_loopback(name)
+
+
+def is_own_origin(origin: str, host: str, scheme: str) -> bool:
+    """Whether an ``Origin`` header, which browsers write, is that of this server's own pages.
+
+    Args:
+        origin: the header.
+        host: the request's ``Host`` header.
+        scheme: of the request, as far as it is known: ``https`` is, by our own TLS or the word of a
+            proxy that we trust, and then a page of plain http, which anybody on the way may have
+            written, is another's. ``http`` may be TLS that a proxy nobody told us of has ended.
+    """
+    of, separator, authority = origin.lower().partition("://")
+    schemes = ("https",) if scheme == "https" else ("http", "https")
+    return bool(separator and authority) and authority == host.lower() and of in schemes
 
 
 def _is_port(text: str) -> bool:

@@ -328,8 +328,10 @@ class Connection(asyncio.Protocol):
             return  # it did not wait
         if not has_waited and (hops := request.headers.get_all("X-Forwarded-For")):
             self._client = self._runner.proxies.client(self.peer, hops)
+        told = request.headers.get_all("X-Forwarded-Proto")
+        scheme = self._runner.proxies.scheme_of(self._transport, told)
         identity, refused = identify(
-            request, self._runner.tokens, is_stopping=self._runner.is_stopping
+            request, self._runner.tokens, scheme=scheme, is_stopping=self._runner.is_stopping
         )
         admission, now = self._runner.admission, self._runner.now()
         if not has_waited and (

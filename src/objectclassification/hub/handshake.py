@@ -12,7 +12,7 @@ from websockets.typing import Subprotocol
 
 from objectclassification.auth import Identity, Tokens, session_cookie
 from objectclassification.errors import Unauthorized
-from objectclassification.hub.address import is_own_name
+from objectclassification.hub.address import is_own_name, is_own_origin
 
 PATHS = frozenset({"/", "/ws"})
 SUBPROTOCOL = Subprotocol("objectclassification")
@@ -25,16 +25,17 @@ Refusal = tuple[HTTPStatus, str]
 
 
 def identify(
-    request: Request, tokens: Tokens, *, is_stopping: bool
+    request: Request, tokens: Tokens, *, scheme: str, is_stopping: bool
 ) -> tuple[Identity, None] | tuple[None, Refusal]:
     """Returns whose handshake it is, or why it is refused.
 
     Args:
         request: the handshake.
         tokens: that are good.
+        scheme: ``https`` if it is known to have come over TLS.
         is_stopping: nobody is let in any more.
     """
-    refused = _refusal(request, without_tokens=tokens.open)
+    refused = _refusal(request, scheme, without_tokens=tokens.open)
     if refused is None and is_stopping:
         refused = (HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
     if refused is not None:
@@ -49,7 +50,7 @@ def identify(
         return None, (HTTPStatus.UNAUTHORIZED, exc.detail)
 
 
-def _refusal(request: Request, *, without_tokens: bool) -> Refusal | None:
+def _refusal(request: Request, scheme: str, *, without_tokens: bool) -> Refusal | None:
     """Why it is refused, whoever it is from."""
     try:
         path = urlsplit(request.path).path
@@ -64,7 +65,7 @@ def _refusal(request: Request, *, without_tokens: bool) -> Refusal | None:
     if without_tokens and not all(is_own_name(host) for host in hosts):
         return HTTPStatus.FORBIDDEN, "without tokens only this machine's own names are served"
     for origin in request.headers.get_all("Origin"):
-        if [_authority(origin)] != hosts:
+        if not is_own_origin(origin, "".join(hosts), scheme):
             return HTTPStatus.FORBIDDEN, "a page of another origin may not connect"
     return None
 
@@ -94,10 +95,3 @@ def _session_of(request: Request) -> str | None:
     """The cookie of a page's session; that the page is of this origin was looked at."""
     host = request.headers.get("Host", "")
     return session_cookie(request.headers.get_all("Cookie"), host)
-
-
-def _authority(origin: str) -> str | None:
-    try:
-        return urlsplit(origin.lower()).netloc
-    except ValueError:  # such as http://[
-        return None

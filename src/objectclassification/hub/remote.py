@@ -7,6 +7,7 @@ they would make everyone who writes them whoever he likes.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from objectclassification.config.proxies import Network, parse_address, parse_networks
@@ -65,6 +66,11 @@ class TrustedProxies:
         said = [word.strip().lower() for value in forwarded_proto for word in value.split(",")]
         meant = {"ws": "http", "wss": "https"}.get(said[-1], said[-1]) if said else default
         return meant if meant in ("http", "https") else default
+
+    def scheme_of(self, transport: asyncio.BaseTransport, forwarded_proto: Sequence[str]) -> str:
+        """Returns the same of a connection, by what it is itself."""
+        own = "https" if transport.get_extra_info("sslcontext") else "http"
+        return self.scheme(host_of(transport.get_extra_info("peername")), forwarded_proto, own)
 
 
 def host_of(peername: object) -> str:
