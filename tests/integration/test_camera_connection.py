@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from objectclassification.auth import Identity
-from objectclassification.client import link as link_module
+from objectclassification.client import backoff
 from objectclassification.client.link import Link, WrongRelease
 from objectclassification.client.reports import Reports
 from objectclassification.errors import DiskFull
@@ -97,8 +97,8 @@ async def test_a_hub_that_cannot_welcome_us_now_is_asked_again() -> None:
 
 
 async def test_a_hub_that_restarts_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "FIRST_PAUSE_S", 60.0)
-    monkeypatch.setattr(link_module, "RESTART_PAUSES_S", (0.01, 0.02))
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(backoff, "RESTART_PAUSES_S", (0.01, 0.02))
     hello = Hello(role="camera", instance="pi", cameras=(CameraOffer(name="door"),))
     async with serving() as hub, asyncio.timeout(WITHIN_S):
         async with Link(f"http://127.0.0.1:{hub.port}", hello, token=token("admin")) as link:
@@ -112,8 +112,8 @@ async def test_a_hub_that_restarts_is_tried_again_soon(monkeypatch: pytest.Monke
 async def test_a_connection_that_breaks_is_no_restart(
     server: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link_module, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(link_module, "RESTART_PAUSES_S", (60.0, 60.0))
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(backoff, "RESTART_PAUSES_S", (60.0, 60.0))
     hello = Hello(role="camera", instance="pi", cameras=(CameraOffer(name="cut-off"),))
     with Wire(server.port) as wire:
         async with asyncio.timeout(WITHIN_S), Link(wire.url, hello, token=server.token) as link:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import random
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -15,7 +16,7 @@ import structlog
 from uuid_utils import uuid7
 
 from objectclassification import __version__
-from objectclassification.capture import Spool, Uploader
+from objectclassification.capture import Spool, SpoolItem, Uploader
 from objectclassification.capture.opencv import use_one_thread
 from objectclassification.capture.presence import why_missing
 from objectclassification.capture.spool import DEFAULT_MAX_BYTES
@@ -272,9 +273,15 @@ class CameraProgram:
         if shot.item is None:
             self._tell(text)
         else:
-            self._delivery.add(shot.item, Caption(text, arrived))
+            self._start(self._deliver(shot.item, Caption(text, arrived), order.spread_s))
         if shot.item is None or origin == "controller":  # else the delivery says it first
             await self._reports.say(report)
+
+    async def _deliver(self, item: SpoolItem, caption: Caption, spread_s: float) -> None:
+        """Has a picture uploaded, by chance within the time that a large snap is spread over."""
+        if spread_s > 0:
+            await asyncio.sleep(random.uniform(0, spread_s))  # noqa: S311 - spreads; no secret
+        self._delivery.add(item, caption)
 
     async def _failed(self, order: SnapOrder, error: CaptureError, origin: Origin) -> None:
         self._trouble = self._trouble or error

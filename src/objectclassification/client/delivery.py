@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 import structlog
 
 from objectclassification.capture import Spool, SpoolItem, Uploader
+from objectclassification.client.backoff import growing_pause_s, spread_wait_s
 from objectclassification.client.refused import put_aside
 from objectclassification.client.reports import Reports, captured_before
 from objectclassification.client.threads import in_thread
@@ -28,8 +28,6 @@ from objectclassification.messages import ShotReport, failure
 
 LANES = 4
 """Uploads at the same time: enough to fill an uplink, and few enough to share it."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -211,8 +209,7 @@ class Delivery:
         waiting.tries += 1
         self._push(waiting)
         if self._pause is None:  # else another lane has met the same
-            longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(self._failures, 10))
-            pause_s = wait_s or longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+            pause_s = spread_wait_s(wait_s) if wait_s else growing_pause_s(self._failures)
             self._failures += 1
             self._pause = asyncio.get_running_loop().call_later(pause_s, self._go_on)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import random
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
+from objectclassification.client.backoff import Backoff
 from objectclassification.client.outage import Outage
 from objectclassification.config import split_token
 from objectclassification.errors import (
@@ -42,13 +41,6 @@ from objectclassification.messages import (
 )
 from objectclassification.trust import Trust, UntrustedServer
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
-RESTART_PAUSES_S = (0.5, 1.5)
-"""Between two tries at a hub that said it restarts: about as long as it takes to, so that a second
-after it is back all are, and in any second no more than its cameras knock."""
-RESTART_S = 20.0
-"""How long a restart is waited for like that, before the pauses grow."""
 HANDSHAKE_TIMEOUT_S = 10.0
 REPLACED = "replaced"
 """The reason the hub gives to a connection when the same instance opened another."""
@@ -127,8 +119,7 @@ class Link:
         self._patience_s = patience_s
         self._socket: ClientConnection | None = None
         self._welcomed = False
-        self._failures = 0
-        self._restarts_until = -math.inf
+        self._backoff = Backoff()
         self._alone_since: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -261,7 +252,7 @@ class Link:
         if goodbye is not None and goodbye.reason == REPLACED:
             raise Conflict("another program with this one's instance has taken its place") from exc
         if goodbye is not None and goodbye.code == CloseCode.SERVICE_RESTART:
-            self._restarts_until = asyncio.get_running_loop().time() + RESTART_S
+            self._backoff.restarts(asyncio.get_running_loop().time())
         if was_welcomed:
             self._alone_since = asyncio.get_running_loop().time()
         await self._pause(exc, f"the connection to {self.url} broke ({_why(exc)})")
@@ -269,7 +260,7 @@ class Link:
     async def _pause(self, exc: Exception, why: str) -> None:
         """Waits before the next try: longer each time, and never in step with other clients."""
         await self.close()
-        pause_s = self._next_pause_s()
+        pause_s = self._backoff.next_pause_s(asyncio.get_running_loop().time())
         if self._patience_s is not None and self._alone_since is not None:
             left_s = self._alone_since + self._patience_s - asyncio.get_running_loop().time()
             if left_s <= 0 and isinstance(exc, WrongRelease):
@@ -279,13 +270,6 @@ class Link:
             pause_s = min(pause_s, left_s)
         self.outage.note(why, pause_s)
         await asyncio.sleep(pause_s)
-
-    def _next_pause_s(self) -> float:
-        if asyncio.get_running_loop().time() < self._restarts_until:
-            return random.uniform(*RESTART_PAUSES_S)  # noqa: S311 - spreads clients; no secret
-        longest_s: float = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
-        self._failures = min(self._failures + 1, 10)
-        return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - the same
 
     def _read(self, frame: bytes) -> HubMessage | None:
         try:
@@ -297,11 +281,11 @@ class Link:
             return None
         if isinstance(message, Welcome):
             self._welcomed = True
-            self._failures = 0
+            self._backoff.welcomed()
             self._alone_since = None
             self.outage.over()
         elif isinstance(message, Problem) and not self._welcomed:
-            raise _refusal(message, self.url, self._origin)
+            raise refusal(message, self.url, self._origin)
         return message
 
 
@@ -313,8 +297,8 @@ class _Connect(connect):
         return exc
 
 
-def _refusal(problem: Problem, url: str, origin: str) -> ObjectClassificationError:
-    """The error for a ``hello`` that was not taken; ServerUnreachable if it may be later."""
+def refusal(problem: Problem, url: str, origin: str) -> ObjectClassificationError:
+    """Returns the error of a ``hello`` that was not taken; ServerUnreachable if it may be later."""
     match problem.code:
         case "forbidden":
             return Forbidden(problem.detail + origin)

@@ -20,6 +20,7 @@ from objectclassification.hub.effects import (
 from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.hub.snaps import LiveSnap, Phase
+from objectclassification.hub.spreading import spread_s
 from objectclassification.messages import (
     PLAIN_SNAP,
     Accepted,
@@ -285,7 +286,13 @@ class LiveSnaps:
             return
         left_s = max(0.001, round(snap.deadline - now, 3))
         options = for_cameras(snap.new.options)
-        order = SnapOrder(id=snap.new.id, camera="@", deadline_s=left_s, options=options)
+        order = SnapOrder(
+            id=snap.new.id,
+            camera="@",
+            deadline_s=left_s,
+            options=options,
+            spread_s=spread_s(snap.open, snap.new.until, left_s),
+        )
         head, tail = encode(order).split(b"@", 1)  # neither an id nor the tag holds an @
         payloads: dict[int, list[bytes]] = {}
         for name, shot in snap.shots.items():

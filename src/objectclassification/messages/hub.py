@@ -32,12 +32,15 @@ class SnapOrder(Message, frozen=True, tag="snap"):
         camera: which of the connection's cameras.
         deadline_s: seconds left when this was sent.
         options: from the request.
+        spread_s: the picture is to be sent at a moment by chance within so many seconds, because
+            many cameras were asked at once.
     """
 
     id: str
     camera: str
     deadline_s: float
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+    spread_s: float = 0.0
 
 
 class Inspect(Message, frozen=True, tag="inspect"):
