@@ -28,6 +28,7 @@ _MODULES = (
     "camera",
     "capture",
     "devices",
+    "simulate",
     "wait",
     "classify",
     "models",
