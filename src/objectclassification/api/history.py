@@ -17,7 +17,8 @@ from objectclassification.api.filters import Filtered
 from objectclassification.api.parts import Parts
 from objectclassification.errors import BadMessage
 from objectclassification.receipts import rfc3339
-from objectclassification.store import history
+from objectclassification.store import days, history
+from objectclassification.store.days import DAY_S
 from objectclassification.store.pictures import Filter
 
 router = APIRouter(prefix="/api/pictures", tags=["pictures"])
@@ -121,14 +122,15 @@ async def count_days(parts: Parts, wanted: Filter, zone_min: int) -> list[DayCou
     until = wanted.until or time.time()
     since = wanted.since
     if since is None:
-        since = _midnight(until, zone_min) - (DAYS - 1) * history.DAY_S
-    if until - since > MOST_DAYS * history.DAY_S:
+        since = _midnight(until, zone_min) - (DAYS - 1) * DAY_S
+    if until - since > MOST_DAYS * DAY_S:
         raise BadMessage(f"at most {MOST_DAYS} days are counted: say since when, and until when")
-    whole = replace(wanted, since=since)
-    rows = await parts.database.read(lambda c: history.counts(c, whole, zone_s=zone_min * 60))
-    days: dict[int, dict[str | None, int]] = {}
+    # Until the end of today: nothing that is stored was captured later.
+    whole = replace(wanted, since=since, until=wanted.until or _midnight(until, zone_min) + DAY_S)
+    rows = await parts.database.read(lambda c: days.counts(c, whole, zone_s=zone_min * 60))
+    by_day: dict[int, dict[str | None, int]] = {}
     for row in rows:
-        days.setdefault(row.day, {})[row.label] = row.pictures
+        by_day.setdefault(row.day, {})[row.label] = row.pictures
     return [
         DayCounts(
             day=f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day):%Y-%m-%d}",
@@ -139,7 +141,7 @@ async def count_days(parts: Parts, wanted: Filter, zone_min: int) -> list[DayCou
                 if name is not None
             },
         )
-        for day, found in days.items()
+        for day, found in by_day.items()
     ]
 
 
@@ -155,4 +157,4 @@ async def list_scores(
 
 def _midnight(at: float, zone_min: int) -> float:
     local = at + zone_min * 60
-    return local - local % history.DAY_S - zone_min * 60
+    return local - local % DAY_S - zone_min * 60

@@ -1,37 +1,21 @@
-"""The history as a whole: what is beside a picture, how many there are a day, how scores go."""
+"""The history as a whole: what is beside a picture, and how scores go."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sqlalchemy import Connection, Integer, cast, func, select
+from sqlalchemy import Connection, func, select
 
 from objectclassification.errors import TooLarge
 from objectclassification.store import pictures
-from objectclassification.store.deletions import deleted_ids, is_deleted
+from objectclassification.store.deletions import is_deleted
 from objectclassification.store.pictures import Filter
 from objectclassification.store.tables import pictures as table
 from objectclassification.store.tables import predictions
 
-DAY_S: Final = 86_400
 MOST_EXPORTED: Final = 20_000
 """Pictures in one export: with half a megabyte each, ten gigabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayCount:
-    """How many pictures of one day have one label.
-
-    Attributes:
-        day: since the epoch, in the zone that was asked for.
-        label: the best one; None of a picture that has none.
-        pictures: how many.
-    """
-
-    day: int
-    label: str | None
-    pictures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +50,6 @@ def ids(connection: Connection, wanted: Filter) -> list[str]:
             unit="pictures",
         )
     return found
-
-
-def counts(connection: Connection, wanted: Filter, *, zone_s: int) -> list[DayCount]:
-    """Counts pictures by day and best label, the first day first.
-
-    Args:
-        connection: to read with.
-        wanted: which pictures; it should say since when.
-        zone_s: seconds by which the days' zone is ahead of UTC.
-    """
-    # Nothing here was captured before 1970, so that cutting off is rounding down.
-    day = cast((table.c.captured_at + zone_s) / DAY_S, Integer).label("day")
-    by = (day, table.c.best_label)
-    query = select(*by, func.count().label("pictures")).group_by(*by).order_by(*by)
-    if deleted_ids(connection):  # mostly there are none, and looking for each costs as much again
-        query = query.where(~is_deleted(table.c.id))
-    rows = connection.execute(pictures.matching(connection, query, wanted))
-    return [DayCount(int(row.day), row.best_label, int(row.pictures)) for row in rows]
 
 
 def scores(

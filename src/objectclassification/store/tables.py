@@ -127,7 +127,7 @@ pictures = Table(
     Index(None, "camera", "id"),
     Index(None, "camera", "captured_at"),
     Index(None, "snap_id", "camera"),
-    Index(None, "best_label", "id"),
+    Index(None, "best_label", "captured_at"),
     Index(None, "verdict", "id"),
 )
 
