@@ -42,6 +42,7 @@ from objectclassification.metrics.stock import Stock
 from objectclassification.readiness import Readiness
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
+from objectclassification.renditions import Renditions
 from objectclassification.store import folder, lost
 from objectclassification.store import models as stored_models
 from objectclassification.store import sessions as stored_sessions
@@ -148,6 +149,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 teacher=seen.teacher,
                 judge=seen.judge,
                 look=seen.pool.classify,
+                medium=Renditions(database, blobs, seen.pool).medium,
                 engines=seen.engines,
                 inspect=runner.inspect,
                 forget=runner.forget,

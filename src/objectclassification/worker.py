@@ -43,6 +43,7 @@ from objectclassification.messages import failure
 from objectclassification.receipts import Found, Model
 from objectclassification.store import changes, elsewhere, jobs, models
 from objectclassification.store.blobs import Blobs
+from objectclassification.store.renditions import Made
 from objectclassification.store.writer import Database
 
 POLL_S = 5.0
@@ -346,7 +347,7 @@ class Worker:
                 log.error("a result waits for the database", detail=exc.detail)
                 await asyncio.sleep(RETRY_S)
 
-    async def _keep_thumbnail(self, outcome: Outcome) -> jobs.Thumbnail | None:
+    async def _keep_thumbnail(self, outcome: Outcome) -> Made | None:
         made = outcome.thumbnail
         if made is None:
             return None
@@ -356,7 +357,7 @@ class Worker:
         except OSError as exc:  # a full disk must not cost the labels
             log.error("a thumbnail cannot be written", reason=exc.strerror)
             return None
-        return jobs.Thumbnail(key, sha256, len(made.content), made.width, made.height)
+        return Made(key, sha256, len(made.content), made.width, made.height)
 
     async def _give_up(self, job: jobs.Job, exc: ObjectClassificationError) -> None:
         error = failure("classify_failed", exc.detail)

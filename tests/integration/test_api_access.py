@@ -113,6 +113,7 @@ TABLE = (
     Call("GET /api/pictures/{picture_id}", READERS, path=picture()),
     Call("GET /api/pictures/{picture_id}/image", READERS, path=picture("/image")),
     Call("GET /api/pictures/{picture_id}/thumbnail", READERS, path=picture("/thumbnail")),
+    Call("GET /api/pictures/{picture_id}/medium", READERS, path=picture("/medium")),
     Call("GET /api/pictures/{picture_id}/similar", READERS, path=picture("/similar")),
     Call("POST /api/similar", READERS, body={"data": photo("like this")}),
     Call(

@@ -203,6 +203,7 @@ def test_an_unknown_snippet(clean: Served, number: str) -> None:
         ("GET", "/api/pictures/none", 404, "not_found"),
         ("GET", "/api/pictures/none/image", 404, "not_found"),
         ("GET", "/api/pictures/none/thumbnail", 404, "not_found"),
+        ("GET", "/api/pictures/none/medium", 404, "not_found"),
         ("GET", "/api/pictures/%00%ff", 404, "not_found"),
         ("GET", "/api/snaps/none", 404, "not_found"),
         ("DELETE", "/api/snaps/none", 404, "not_found"),

@@ -21,7 +21,7 @@ from starlette.requests import Request
 from objectclassification.api.app import create_app
 from objectclassification.api.images import image_response
 from objectclassification.store.blobs import Blobs
-from objectclassification.store.pictures import StoredBlob
+from objectclassification.store.renditions import StoredBlob
 from tests.serving import WAIT_S, Served, photo, until
 
 FORM_START = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
@@ -337,7 +337,9 @@ class TestDisk:
         self, tmp_path: Path, headers: list[tuple[bytes, bytes]]
     ) -> None:
         blobs = Blobs(tmp_path / "blobs", floor_bytes=0)
-        blob = StoredBlob("key-1", blobs.put("key-1", photo()), "image/jpeg", len(photo()))
+        blob = StoredBlob(
+            "key-1", "full", blobs.put("key-1", photo()), "image/jpeg", len(photo()), 640
+        )
         scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
         response = image_response(Request(scope), blobs, blob, immutable=True)
         blobs.delete("key-1")

@@ -45,6 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "readiness",
             "teaching",
             "judging",
+            "renditions",
         }
     ),
     frozenset({"metrics"}),

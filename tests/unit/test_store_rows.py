@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 from objectclassification.errors import KeyReused, NotFound
 from objectclassification.messages import failure
 from objectclassification.receipts import Found, Model, Prediction, Shot
-from objectclassification.store import jobs, pictures, snaps, snippets, tables, uploads
+from objectclassification.store import jobs, pictures, renditions, snaps, snippets, tables, uploads
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import open_database
 
@@ -24,7 +24,7 @@ RESULT = jobs.Result(
     model=MODEL,
     embedding=bytes(2560),
     embedded_by=MODEL.sha256,
-    thumbnail=jobs.Thumbnail("thumb-1", "b" * 64, 900, 320, 213),
+    thumbnail=renditions.Made("thumb-1", "b" * 64, 900, 320, 213),
     at=1.0,
 )
 

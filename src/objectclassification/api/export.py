@@ -22,7 +22,7 @@ from objectclassification.errors import NotFound
 from objectclassification.receipts import Picture, rfc3339
 from objectclassification.store import pictures
 from objectclassification.store.blobs import Blobs
-from objectclassification.store.pictures import StoredBlob
+from objectclassification.store.renditions import StoredBlob
 from objectclassification.store.writer import Database
 
 PAGE: Final = 100

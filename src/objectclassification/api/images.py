@@ -9,7 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 from objectclassification.api.problems import from_error
 from objectclassification.errors import NotFound
 from objectclassification.store.blobs import Blobs
-from objectclassification.store.pictures import StoredBlob
+from objectclassification.store.renditions import StoredBlob
 
 GONE = "the image's file is gone: `objectclassification doctor` says more"
 YEAR_S = 365 * 86_400

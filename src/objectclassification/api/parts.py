@@ -19,6 +19,7 @@ from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
 from objectclassification.rules import Rule
 from objectclassification.store.blobs import Blobs
+from objectclassification.store.renditions import StoredBlob
 from objectclassification.store.writer import Database
 from objectclassification.sureness import Threshold, ThresholdWanted
 
@@ -100,6 +101,8 @@ class Parts:
         teacher: the heads.
         judge: rules and thresholds.
         look: has a child process look at the picture in a file.
+        medium: a picture in a middle size, made when it is first asked for; NotFound, ImageError,
+            Busy.
         engines: who has models elsewhere.
         inspect: asks a connected camera how it is.
         forget: has the hub know a camera no more, until it connects.
@@ -119,6 +122,7 @@ class Parts:
     teacher: Teacher
     judge: Judge
     look: Callable[[Path], Awaitable[Outcome]]
+    medium: Callable[[str], Awaitable[StoredBlob]]
     engines: Engines
     inspect: Callable[[str], Awaitable[CameraReport]]
     forget: Callable[[str], None]

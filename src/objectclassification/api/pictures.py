@@ -30,6 +30,7 @@ from objectclassification.heads import NO_HEAD, ClassName, clean_class
 from objectclassification.messages import is_name
 from objectclassification.receipts import Picture
 from objectclassification.store import labels, pictures
+from objectclassification.store.renditions import MEDIUM_SIDE
 
 MOST_A_PAGE = 200
 MOST_LABELS = 64
@@ -140,7 +141,8 @@ async def image(
 ) -> Response:
     """Answers the bytes of a rendition; they never change."""
     blob = await parts.database.read(lambda c: pictures.blob(c, picture_id, rendition))
-    return image_response(request, parts.blobs, blob, immutable=True)
+    # What stands in for a full one that is still to come is not kept.
+    return image_response(request, parts.blobs, blob, immutable=blob.name == rendition)
 
 
 @router.get("/{picture_id}/thumbnail", summary="A picture's thumbnail")
@@ -148,3 +150,11 @@ async def thumbnail(picture_id: str, request: Request, parts: Used, identity: Re
     """Answers the camera's thumbnail, or the one that was made when it was classified."""
     blob = await parts.database.read(lambda c: pictures.blob(c, picture_id, "thumbnail"))
     return image_response(request, parts.blobs, blob, immutable=True)
+
+
+@router.get("/{picture_id}/medium", summary="A picture in a middle size")
+async def medium(picture_id: str, request: Request, parts: Used, identity: Reader) -> Response:
+    """Answers at most 1,024 pixels a side, made when first asked for; a smaller one as it came."""
+    blob = await parts.medium(picture_id)
+    is_final = blob.name == "medium" or (blob.name == "full" and blob.max_side <= MEDIUM_SIDE)
+    return image_response(request, parts.blobs, blob, immutable=is_final)

@@ -142,6 +142,7 @@ _AS_THINGS_ARE = (
 )
 _OPEN = ("/healthz", "/readyz", *(path for _, path in _WITH_CODE))
 _EXPORT = "/api/pictures/export"
+_MEDIUM = "/api/pictures/{picture_id}/medium"
 _TEXTS = ("/healthz", "/readyz", "/metrics")
 _IMAGE = {"schema": {"type": "string", "format": "binary"}}
 _EXPORTED: dict[str, Any] = {
@@ -228,7 +229,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
         "404": "{" in path or (method, path) in (_SNAP, *_OF_MANY, *_WITH_CODE),
         "408": takes_body,
         "409": (method, path) in (_SNAP, *_AS_THINGS_ARE),
-        "413": takes_body or path == _EXPORT,
+        "413": takes_body or path in (_EXPORT, _MEDIUM),
         "415": (method, path) in _IMAGE_SENT,
         "422": takes_body or has_parameters,
         "504": (method, path) == _REPORT,

@@ -26,10 +26,11 @@ from objectclassification.classification.frames import (
     Failed,
     Job,
     Setup,
+    Shrink,
     Trial,
     frame,
 )
-from objectclassification.classification.outcome import Tried
+from objectclassification.classification.outcome import Thumbnail, Tried
 from objectclassification.errors import (
     ConfigurationError,
     ImageError,
@@ -85,13 +86,15 @@ def _serve(jobs: BinaryIO, answers: int) -> None:
         return
     _write(answers, looker.ready)
     # A type alias is no type to a type checker, when it comes as an argument.
-    kinds: Any = Job | Trial
+    kinds: Any = Job | Trial | Shrink
     while (job := _read(jobs, kinds)) is not None:
         _write(answers, _answer(looker, job))
 
 
-def _answer(looker: Looker, job: Job | Trial) -> Done | Tried | Failed:
+def _answer(looker: Looker, job: Job | Trial | Shrink) -> Done | Tried | Thumbnail | Failed:
     try:
+        if isinstance(job, Shrink):
+            return looker.shrink(Path(job.path), job.max_side)
         if isinstance(job, Trial):
             from objectclassification.classification.tried import tried
 

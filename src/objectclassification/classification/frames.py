@@ -77,6 +77,13 @@ class Trial(msgspec.Struct, frozen=True, tag=True):
     path: str
 
 
+class Shrink(msgspec.Struct, frozen=True, tag=True):
+    """A picture to make smaller: its file, and pixels of the longer side."""
+
+    path: str
+    max_side: int
+
+
 class Choice(msgspec.Struct, frozen=True):
     """Where models run, and why.
 
@@ -144,10 +151,10 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
         return {kind.code: kind for kind in kinds}[self.code](self.detail)
 
 
-Answer = Ready | Done | Tried | Failed
+Answer = Ready | Done | Tried | Thumbnail | Failed
 
 
-def frame(message: Setup | Job | Trial | Answer) -> bytes:
+def frame(message: Setup | Job | Trial | Shrink | Answer) -> bytes:
     """Encode a message with its length before it."""
     body = msgspec.msgpack.encode(message)
     return LENGTH.pack(len(body)) + body

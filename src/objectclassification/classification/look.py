@@ -106,6 +106,20 @@ class Looker:
             confidence=confidence,
         )
 
+    def shrink(self, path: Path, max_side: int) -> Thumbnail:
+        """Make a picture smaller; no model looks at it.
+
+        Args:
+            path: its file.
+            max_side: pixels of the longer side.
+
+        Raises:
+            NotAnImage, Undecodable, TooManyPixels, OSError: see :func:`images.decode`.
+        """
+        max_pixels = self._setup.max_pixels
+        image, _ = images.decode(path, min_short=1, min_long=max_side, max_pixels=max_pixels)
+        return _smaller(image, max_side)
+
     def _labels(
         self,
         image: Image.Image,
@@ -148,10 +162,14 @@ class Looker:
         return max(short), max(long)
 
 
+def _smaller(image: Image.Image, max_side: int) -> Thumbnail:
+    small = images.shrink(image, max_side)
+    return Thumbnail(images.to_jpeg(small), small.width, small.height)
+
+
 def _thumbnail(image: Image.Image, elapsed_ms: dict[str, float]) -> Thumbnail:
     with _timed(elapsed_ms, "thumbnail"):
-        small = images.shrink(image)
-        return Thumbnail(images.to_jpeg(small), small.width, small.height)
+        return _smaller(image, images.THUMBNAIL_SIDE)
 
 
 def _boxes(

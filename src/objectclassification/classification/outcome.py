@@ -10,8 +10,8 @@ from objectclassification.detection import Task
 from objectclassification.receipts import Model, Prediction
 
 
-class Thumbnail(msgspec.Struct, frozen=True):
-    """A thumbnail of the upright picture.
+class Thumbnail(msgspec.Struct, frozen=True, tag=True):
+    """The upright picture, made smaller.
 
     Attributes:
         content: a JPEG.

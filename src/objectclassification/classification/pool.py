@@ -22,11 +22,12 @@ from objectclassification.classification.frames import (
     Job,
     Ready,
     Setup,
+    Shrink,
     Trial,
     frame,
 )
 from objectclassification.classification.header import MAX_PIXELS
-from objectclassification.classification.outcome import Outcome, Tried
+from objectclassification.classification.outcome import Outcome, Thumbnail, Tried
 from objectclassification.classification.tensors import Input
 from objectclassification.detection import Detect
 from objectclassification.errors import (
@@ -182,7 +183,24 @@ class ClassifierPool:
             raise _error(answer)
         return answer
 
-    async def _ask(self, job: Job | Trial) -> Answer:
+    async def shrink(self, path: Path, max_side: int) -> Thumbnail:
+        """Make a picture smaller, upright; waits for a child that is free.
+
+        Args:
+            path: its file.
+            max_side: pixels of the longer side; a smaller picture keeps its size.
+
+        Raises:
+            NotAnImage, Undecodable, TooManyPixels: the picture is bad, whoever tries it.
+            NotFound: the file cannot be read.
+            ChildDied: the child died or took too long; or there is none to ask.
+        """
+        answer = await self._ask(Shrink(str(path), max_side))
+        if not isinstance(answer, Thumbnail):
+            raise _error(answer)
+        return answer
+
+    async def _ask(self, job: Job | Trial | Shrink) -> Answer:
         """Gives a job to a child that is free."""
         child = await self._idle.get()
         try:
@@ -307,7 +325,7 @@ class _Child:
     def alive(self) -> bool:
         return self._process.returncode is None and not self._stdout.at_eof()
 
-    async def ask(self, message: Setup | Job | Trial, timeout_s: float) -> Answer:
+    async def ask(self, message: Setup | Job | Trial | Shrink, timeout_s: float) -> Answer:
         """Send a message and wait for its answer."""
         try:
             async with asyncio.timeout(timeout_s):

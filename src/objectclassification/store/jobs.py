@@ -16,6 +16,7 @@ from objectclassification.heads import Crop
 from objectclassification.receipts import Found, Model, Prediction, Shot, ShotError, State
 from objectclassification.store import changes, elsewhere, heads, models, rules, snaps
 from objectclassification.store import embeddings as seen
+from objectclassification.store import renditions as forms
 from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import (
     cameras,
@@ -93,14 +94,6 @@ _BEST = Prepared(
     )
 )
 _NEW_EMBEDDING = Prepared(embeddings.insert(), *embeddings.c.keys())
-_THUMBNAIL = Prepared(
-    select(renditions.c.id).where(
-        renditions.c.picture_id == bindparam("picture"), renditions.c.name == "thumbnail"
-    )
-)
-_NEW_THUMBNAIL = Prepared(
-    renditions.insert(), *(name for name in renditions.c.keys() if name != "idempotency_key")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +130,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A thumbnail whose blob is durable."""
-
-    id: str
-    sha256: str
-    size_bytes: int
-    width: int
-    height: int
-    media_type: str = "image/jpeg"
-
-
-@dataclass(frozen=True, slots=True)
 class Finished:
     """What became of a result.
 
@@ -180,7 +161,7 @@ class Result:
     model: Model
     embedding: bytes
     embedded_by: str
-    thumbnail: Thumbnail | None
+    thumbnail: forms.Made | None
     at: float
     crops: Sequence[tuple[Crop, bytes]] = ()
     detector: Model | None = None
@@ -282,8 +263,9 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
         seen.add(connection, job.picture_id, result.embedded_by, crop, vector)
     if result.found.change is not None:
         changes.add(connection, job.picture_id, result.found.change)
-    with_thumbnail = result.thumbnail is not None and _add_thumbnail(
-        connection, job, result.thumbnail
+    # The camera's own may have come in the meantime.
+    with_thumbnail = result.thumbnail is not None and forms.add(
+        connection, job.picture_id, job.snippet, "thumbnail", result.thumbnail
     )
     _tell_shot(connection, job, "classified", None)
     return Finished(stored=True, with_thumbnail=with_thumbnail)
@@ -372,23 +354,3 @@ def waiting(connection: Connection) -> int:
 def _close(connection: Connection, job: Job, worker: str, *, state: str, error: str | None) -> bool:
     values = {"job": job.id, "by": worker, "outcome": state, "why": error}
     return _CLOSE.run(connection, values).rowcount == 1
-
-
-def _add_thumbnail(connection: Connection, job: Job, thumbnail: Thumbnail) -> bool:
-    if _THUMBNAIL.first(connection, {"picture": job.picture_id}) is not None:
-        return False  # the camera's own came in the meantime
-    _NEW_THUMBNAIL.run(
-        connection,
-        {
-            "id": thumbnail.id,
-            "picture_id": job.picture_id,
-            "snippet": job.snippet,
-            "name": "thumbnail",
-            "sha256": thumbnail.sha256,
-            "size_bytes": thumbnail.size_bytes,
-            "media_type": thumbnail.media_type,
-            "width": thumbnail.width,
-            "height": thumbnail.height,
-        },
-    )
-    return True

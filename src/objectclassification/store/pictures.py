@@ -23,6 +23,7 @@ from objectclassification.store import changes as changes_of
 from objectclassification.store import heads
 from objectclassification.store import labels as labels_of
 from objectclassification.store.deletions import is_deleted
+from objectclassification.store.renditions import StoredBlob, forms
 from objectclassification.store.snippets import all_cameras
 from objectclassification.store.tables import (
     answers,
@@ -82,16 +83,6 @@ class Filter:
     verdict: str | None = None
     unsure: bool | None = None
     changed: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
-    """Where a rendition's bytes are and what they are."""
-
-    key: str
-    sha256: str
-    media_type: str
-    size_bytes: int
 
 
 def get(connection: Connection, picture_id: str, *, deleted_too: bool = False) -> Picture:
@@ -216,34 +207,31 @@ def matching(connection: Connection, query: Select[Any], wanted: Filter) -> Sele
 
 
 def blob(connection: Connection, picture_id: str, name: str) -> StoredBlob:
-    """Returns one rendition's blob; ``full`` falls back to whichever there is.
+    """Returns one rendition's blob; ``full`` falls back to the largest there is.
 
     Raises:
         NotFound: no such picture, or it has no such rendition (yet).
     """
-    of_it = renditions.c.picture_id == picture_id
-    shown = select(renditions).where(of_it, ~is_deleted(renditions.c.picture_id))
-    rows = connection.execute(shown).all()
-    if not rows:
-        raise NotFound(f"no picture {picture_id}")
-    named = {row.name: row for row in rows}
-    row = named.get(name) or (rows[0] if name == "full" else None)
-    if row is None:
+    found = forms(connection, picture_id)
+    if name == "full":
+        return found.best
+    if name not in found.named:
         raise NotFound(f"picture {picture_id} has no {name} yet")
-    return StoredBlob(row.id, row.sha256, row.media_type, row.size_bytes)
+    return found.named[name]
 
 
 def image_url(picture_id: str, name: str) -> str:
     """Path of a rendition's bytes."""
-    form = {"full": "image", "thumbnail": "thumbnail"}.get(name, f"image?rendition={name}")
+    own = {"full": "image", "thumbnail": "thumbnail", "medium": "medium"}
+    form = own.get(name, f"image?rendition={name}")
     return f"/api/pictures/{picture_id}/{form}"
 
 
 def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]:
     ids = [row.id for row in rows]
-    forms: dict[str, dict[str, Rendition]] = {}
+    named: dict[str, dict[str, Rendition]] = {}
     for row in connection.execute(select(renditions).where(renditions.c.picture_id.in_(ids))):
-        forms.setdefault(row.picture_id, {})[row.name] = Rendition(
+        named.setdefault(row.picture_id, {})[row.name] = Rendition(
             url=image_url(row.picture_id, row.name),
             sha256=row.sha256,
             media_type=row.media_type,
@@ -277,7 +265,7 @@ def _assemble(connection: Connection, rows: Sequence[Row[Any]]) -> list[Picture]
             captured_from=row.captured_from,
             captured_uncertainty_ms=row.captured_uncertainty_ms,
             received_at=rfc3339(row.received_at),
-            renditions=forms.get(row.id, {}),
+            renditions=named.get(row.id, {}),
             state=_STATES[work[row.id].state],
             predictions=tuple(
                 _prediction(each, several=len(models[row.id]) > 1) for each in found.get(row.id, ())

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from objectclassification.api.access import Reader, Used
 from objectclassification.api.cameras import Camera, list_cameras
-from objectclassification.receipts import Found, Freshness, Picture, Prediction
+from objectclassification.receipts import Found, Freshness, Prediction
 from objectclassification.store import snaps
 from objectclassification.web.pages import PageRoute, render
 from objectclassification.web.texts import texts_of
@@ -36,7 +36,6 @@ class Tile:
         state: whether it is there.
         freshness: of its newest picture.
         lines: what is on that: texts with their scores, the best first.
-        sources: of its image: ``srcset``.
         fits: whether the filter lets it through.
     """
 
@@ -44,7 +43,6 @@ class Tile:
     state: State
     freshness: Freshness | None
     lines: tuple[tuple[str, float], ...]
-    sources: str
     fits: bool
 
 
@@ -87,7 +85,6 @@ def _tile(
         state=state,
         freshness=fresh.get(picture.id) if picture is not None else None,
         lines=lines,
-        sources=sources_of(picture) if picture is not None else "",
         fits=q.casefold() in words.casefold() and wanted_state in ("", state),
     )
 
@@ -112,11 +109,3 @@ def lines_of(found: Found) -> tuple[tuple[str, float], ...]:
         best.setdefault(prediction.label, prediction)
     labels = [(one.label, one.score) for one in best.values()]
     return (*answers, *labels[:MOST_LABELS])
-
-
-def sources_of(picture: Picture) -> str:
-    """The renditions that a browser may choose from, as ``srcset`` has them."""
-    forms = [
-        picture.renditions[name] for name in ("thumbnail", "full") if name in picture.renditions
-    ]
-    return ", ".join(f"{form.url} {form.width}w" for form in forms)

@@ -26,6 +26,7 @@ from objectclassification.errors import (
 )
 from objectclassification.receipts import rfc3339
 from objectclassification.web.assets import asset
+from objectclassification.web.sources import sources_of
 from objectclassification.web.texts import SHARED, fill, texts_for_modules, texts_of
 
 NAVIGATION: Final = (
@@ -63,7 +64,7 @@ templates = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-templates.filters["fill"] = fill
+templates.filters.update(fill=fill, sources=sources_of)
 templates.globals.update(asset=asset, version=__version__, shared=texts_of(SHARED))
 
 

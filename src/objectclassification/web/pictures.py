@@ -16,6 +16,7 @@ from objectclassification.receipts import Prediction, Receipt, Shot
 from objectclassification.store import heads, history, pictures, snaps
 from objectclassification.web.asked import Asked
 from objectclassification.web.pages import PageRoute, render
+from objectclassification.web.sources import slot_of
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -75,6 +76,7 @@ async def picture(
         full=shown.ref(),
         width=width,
         height=height,
+        sizes=slot_of(width, height),
         whole=[found for found in shown.predictions if found.box is None],
         boxes=[_box(found) for found in shown.predictions if found.box is not None],
         shot=(shot := _shot(receipt, shown.camera)),

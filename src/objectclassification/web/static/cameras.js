@@ -10,6 +10,7 @@ const MOST_NAMES = 256; // of one snap
 const RENEW_MS = 1000;
 const PRESENCE_MS = 100;
 const THUMBNAIL_SIDE = 320;
+const MEDIUM_SIDE = 1024;
 
 const byId = (id) => document.getElementById(id);
 const tiles = byId('tiles');
@@ -127,15 +128,17 @@ function showShot(tile, id, shot) {
   if (shot.picture && (shot.state === 'classified' || shot.error)) showPicture(tile, shot);
 }
 
-function showPicture(tile, { picture, freshness, verdict, answers, predictions, unsure }) {
+function showPicture(tile, { state, picture, freshness, verdict, answers, predictions, unsure }) {
   if (tile.dataset.picture === picture.id) return;
   tile.dataset.picture = picture.id;
   const { id, url, width, height } = picture;
   const view = part(tile, 'view');
-  const small = Math.round(Math.min(width, THUMBNAIL_SIDE * Math.min(1, width / height)));
+  const across = (side) => Math.round(Math.min(width, side * Math.min(1, width / height)));
+  const medium = state === 'classified' && Math.max(width, height) > MEDIUM_SIDE
+    ? `/api/pictures/${id}/medium ${across(MEDIUM_SIDE)}w, ` : '';
   const image = make('img', {
     class: 'picture', decoding: 'async', sizes: '(max-width: 36rem) 90vw, 18rem',
-    srcset: `/api/pictures/${id}/thumbnail ${small}w, ${url} ${width}w`, src: url,
+    srcset: `/api/pictures/${id}/thumbnail ${across(THUMBNAIL_SIDE)}w, ${medium}${url} ${width}w`, src: url,
     alt: text('newest', { camera: tile.dataset.camera }),
   });
   view.href = tiles.dataset.picturePage.replace('{id}', id);

@@ -14,13 +14,23 @@ export function age(at) {
   return relative.format(Math.trunc(seconds / length), unit);
 }
 
-/** Writes every <time datetime> under root; with data-age as how long ago. */
+const written = new WeakMap(); // of elements: what their time is, exactly
+
+/** Writes every <time datetime> under root; with data-age as how long ago.
+ *
+ * A long gallery has thousands, which are looked at every ten seconds: what stays is not made anew. */
 export function showTimes(root = document) {
   for (const element of root.querySelectorAll('time[datetime]')) {
+    const before = written.get(element);
+    const isAge = 'age' in element.dataset;
     const at = Date.parse(element.dateTime);
-    const exact = full.format(at);
-    const shown = 'age' in element.dataset ? age(at) : exact;
+    if (before === at && !isAge) continue;
+    if (before !== at) {
+      written.set(element, at);
+      element[isAge ? 'title' : 'textContent'] = full.format(at);
+    }
+    if (!isAge) continue;
+    const shown = age(at);
     if (element.textContent !== shown) element.textContent = shown;
-    if (shown !== exact) element.title = exact;
   }
 }
