@@ -31,6 +31,7 @@ class Shown:
 PAGES = (
     Shown("signin", "/signin?why=ended", signed_in=False),
     Shown("error", "/settings/sessions?token=oc_nobody", signed_in=False),
+    Shown("lost", "/nosuch"),
     Shown("cameras", "/"),
     Shown("history", "/history"),
     Shown("history-of-a-label", "/history?label=espresso"),

@@ -35,6 +35,8 @@ def main(folder: Path, *only: str) -> None:
                             shown.on(server),
                             viewport={"width": width, "height": height},
                             color_scheme=theme,
+                            is_mobile=size == "phone",
+                            has_touch=size == "phone",
                             **({} if shown.signed_in else {"token": ""}),
                         )
                         page.wait_for_load_state("networkidle")

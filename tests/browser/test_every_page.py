@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from objectclassification import web
+from tests.browser import lessons
 from tests.browser.pages import PAGES, Shown
 from tests.browser.screenshots import THEMES
 from tests.browser.site import open_page
@@ -21,6 +22,10 @@ MOST_BYTES = 60_000
 """Our own JavaScript and CSS of all pages that look, as it is."""
 MOST_OF_A_PHONE = 27_000
 """The same of the camera that a phone is, which only its own page loads."""
+CUT = "all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.outerHTML)"
+"""Of tables: those of which a part is not seen."""
+LINES = "all => all.map((nav) => new Set([...nav.children].map((link) => link.offsetTop)).size)"
+"""Of links to the pages: in how many lines they are."""
 
 
 def _opened(browser: Browser, shown: Served, one: Shown, **context: Any) -> Any:
@@ -44,6 +49,9 @@ def test_nothing_keeps_people_out(one: Shown, browser: Browser, shown: Served) -
         for direction in ("ltr", "rtl"):
             page.evaluate("to => document.documentElement.dir = to", direction)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
+            if width == 320:
+                assert page.locator(".wide").evaluate_all(CUT) == []
+                assert page.locator(".top nav").evaluate_all(LINES) == [1] * one.signed_in
     page.context.close()
 
 
@@ -63,6 +71,30 @@ def test_its_policy_lets_in_only_its_own(one: Shown, browser: Browser, shown: Se
         f"127.0.0.1:{shown.port}"
     }
     assert [line for line in refused if "Content Security Policy" in line] == []
+    # Where a page follows what happens it says so, and nowhere else.
+    is_live = one.signed_in and any("/live.js" in url for url in asked)
+    expect(page.locator("#live")).to_have_text(["Live"] if is_live else [""] * one.signed_in)
+    page.context.close()
+
+
+def test_a_phone_is_told_of_no_keys(browser: Browser, shown: Served) -> None:
+    phone = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True}
+    for path in ("/", lessons.taught(shown)):
+        page = open_page(browser, shown, path, **phone)
+        assert page.locator("kbd, .keys").count() > 0
+        for hint in page.locator("kbd, .keys").all():
+            expect(hint).to_be_hidden()
+        page.context.close()
+
+
+def test_who_is_lost_is_told_where_to_go(browser: Browser, shown: Served) -> None:
+    page = open_page(browser, shown)
+    answer = page.goto("/nosuch?a=<script>")
+    assert answer
+    assert answer.status == 404
+    expect(page.get_by_role("alert")).to_contain_text("No page has the address /nosuch")
+    page.get_by_role("main").get_by_role("link", name="All cameras").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cameras")
     page.context.close()
 
 

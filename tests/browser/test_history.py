@@ -54,6 +54,20 @@ def ids(server: Served, query: str) -> list[str]:
     return [one["id"] for one in server.call("GET", f"/api/pictures{query}").json()["pictures"]]
 
 
+def test_nothing_lies_over_a_picture(browser: Browser, filled: Served) -> None:
+    page = open_page(browser, filled, "/history", viewport={"width": 390, "height": 800})
+    tile = tiles(page).first
+    picture, box = (
+        tile.get_by_role("img").bounding_box(),
+        tile.get_by_role("checkbox").bounding_box(),
+    )
+    assert picture
+    assert box
+    assert box["y"] >= picture["y"] + picture["height"]
+    assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
+    page.context.close()
+
+
 def test_scrolling_goes_on_to_the_oldest(browser: Browser, filled: Served) -> None:
     page = open_page(browser, filled, "/history")
     expect(tiles(page).first).to_be_visible()
@@ -258,7 +272,7 @@ def test_a_new_picture_is_offered_not_pushed(browser: Browser, filled: Served) -
     page = open_page(browser, filled, "/history?camera=door")
     expect(page.locator("#live")).to_have_text("Live")
     made = put(filled, "door", photo("new"))
-    page.get_by_role("link", name="1 new: show them").click()
+    page.get_by_role("link", name="1 new: show it").click()
     expect(page.locator(".tile").first).to_have_attribute("data-picture", made)
     filled.settle()
     page.context.close()

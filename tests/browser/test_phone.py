@@ -337,9 +337,44 @@ def test_a_code_works_once(phone: BrowserContext, phones: Browser, cameras: Serv
     code = new_code(cameras, "once")
     opened(phone, f"{cameras.url}/join#{code}").locator(READY).wait_for()
     another = phones.new_context(permissions=["camera"])
-    page = opened(another, f"{cameras.url}/join#{code}")
-    expect(page.get_by_role("alert")).to_contain_text("used already, and a code works once")
+    page = another.new_page()
+    page.goto(f"{cameras.url}/join#{code}")
+    said = page.get_by_role("alert")
+    expect(said).to_contain_text("This link was used already, and each works once.")
+    expect(said).to_contain_text("on the page Cameras, Add a phone")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("No code in the link?").click()
+    page.get_by_label("Link or code").fill(code)
+    page.get_by_role("button", name="Use this device as a camera").click()
+    expect(said).to_contain_text("This link was used already")
     another.close()
+
+
+def test_the_link_again_is_no_trouble_for_who_used_it(
+    phone: BrowserContext, cameras: Served
+) -> None:
+    code = new_code(cameras, "twice")
+    page = opened(phone, f"{cameras.url}/join#{code}")
+    page.locator(READY).wait_for()
+    page.goto("about:blank")
+    page.goto(f"{cameras.url}/join#{code}")
+    expect(page.locator(READY)).to_have_text("twice is ready.")
+
+
+def test_a_phone_that_is_away_is_no_program_to_look_for(
+    browser: Browser, phone: BrowserContext, cameras: Served
+) -> None:
+    join(phone, cameras, "pocket").close()
+    until(lambda: not any(one["online"] for one in cameras.call("GET", "/api/cameras").json()))
+    page = open_page(browser, cameras)
+    page.get_by_role("button", name="Snap pocket").click()
+    stage = page.locator('[data-camera="pocket"] .stage')
+    expect(stage).to_contain_text("open this server's page /join on it")
+    expect(stage).not_to_contain_text("doctor")
+    (receipt, *_) = cameras.call("GET", "/api/snaps").json()["snaps"]
+    page.goto(f"/snaps/{receipt['snap']}")
+    expect(page.get_by_text("open this server's page /join on it")).to_be_visible()
+    page.context.close()
 
 
 def test_without_a_code_it_says_where_there_is_one(phone: BrowserContext, cameras: Served) -> None:

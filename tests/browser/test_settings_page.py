@@ -47,6 +47,38 @@ def test_a_token_is_made_shown_once_and_revoked(browser: Browser, shown: Served)
     page.context.close()
 
 
+def test_a_camera_is_forgotten_and_may_come_back(browser: Browser, shown: Served) -> None:
+    token = shown.new_token("camera", "spare")
+    page = open_page(browser, shown, "/settings")
+    row = page.locator("#cameras").get_by_role("row").filter(has_text="spare")
+    forget = row.get_by_role("button", name="Forget spare")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    forget.click()
+    with shown.camera("spare", token=token):  # meanwhile it came
+        page.once("dialog", lambda dialog: dialog.accept())
+        forget.click()
+        expect(page.get_by_text("the camera spare is connected")).to_be_visible()
+        expect(forget).to_have_count(0)
+        expect(row).to_have_count(1)
+    page.reload()
+    page.once("dialog", lambda dialog: dialog.accept())
+    forget.click()
+    expect(row).to_have_count(0)
+    assert "spare" not in [one["name"] for one in ok(shown.call("GET", "/api/cameras"))]
+    with shown.camera("spare", token=token):
+        page.reload()
+        expect(row).to_have_count(1)
+        expect(forget).to_have_count(0)
+    page.context.close()
+
+
+def test_only_an_admin_forgets_a_camera(browser: Browser, shown: Served) -> None:
+    page = open_page(browser, shown, "/settings", token=shown.new_token("operator"))
+    expect(page.get_by_role("rowheader", name="door")).to_be_visible()
+    assert page.get_by_role("button", name="Forget").count() == 0
+    page.context.close()
+
+
 def test_what_the_server_refuses_is_said(browser: Browser, shown: Served) -> None:
     page = open_page(browser, shown, "/settings")
     page.once("dialog", lambda dialog: dialog.accept())

@@ -13,6 +13,9 @@ from tests.serving import Served
 
 def test_a_link_signs_in_and_leaves_no_token_behind(browser: Browser, shown: Served) -> None:
     page = open_page(browser, shown, "/settings/sessions?a=1")
+    answer = page.reload()
+    assert answer
+    assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert page.url == f"{shown.url}/settings/sessions?a=1"
     (cookie,) = page.context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"], cookie["secure"]) == (
@@ -43,13 +46,19 @@ def test_the_field_signs_in_and_goes_on_to_what_was_asked_for(
 def test_it_works_on_a_plain_network_too(browser: Browser, shown: Served) -> None:
     """There browsers send no ``Sec-Fetch-Site``, and scripts have no clipboard and no UUIDs."""
     there = f"http://{LAN}:{shown.port}"
-    page = open_page(browser, shown, f"{there}/signin", token="")
+    page = open_page(browser, shown, token="")
+    complaints: list[str] = []
+    page.on("console", lambda line: complaints.append(line.text))
+    answer = page.goto(f"{there}/signin")
+    assert answer
+    assert "cross-origin-opener-policy" not in answer.headers
     page.get_by_label("Token").fill(shown.new_token("operator"))
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#said")).to_have_text("Copied")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#live")).to_have_text("Live")
     assert page.evaluate("isSecureContext") is False
+    assert [line for line in complaints if "Opener" in line] == []
     page.get_by_role("button", name="Snap yard").click()
     expect(page.locator('[data-camera="yard"] .stage')).to_contain_text("offline")
     page.goto("about:blank")

@@ -1,17 +1,22 @@
-"""What pages say of the browsers that are signed in, and what their templates keep to."""
+"""What pages say of browsers and of numbers, and what their templates keep to."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from objectclassification import web
 from objectclassification.web.sessions import browser_of
+from objectclassification.web.texts import fill
 
 ROOM = Path(web.__file__).parent
 PAGES = [file for file in (ROOM / "templates").glob("*.html") if file.name != "evaluation.html"]
+TEXTS = tomllib.loads((ROOM / "texts.toml").read_text(encoding="utf-8"))
 MODULES = list((ROOM / "static").glob("*.js"))
 
 
@@ -56,3 +61,40 @@ def test_a_module_makes_no_elements_out_of_text(file: Path) -> None:
     assert not re.findall(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text()
     )
+
+
+def test_bars_of_scores_have_one_look() -> None:
+    """Browsers draw a ``meter`` in colours of their own."""
+    assert [file.name for file in PAGES if "<meter" in file.read_text()] == []
+
+
+def _texts(table: dict[str, Any]) -> Iterator[str]:
+    for value in table.values():
+        if isinstance(value, dict):
+            yield from _texts(value)
+        else:
+            yield value
+
+
+@pytest.mark.parametrize("page", [name for name in TEXTS if name != "shared"])
+def test_what_pages_share_is_said_once(page: str) -> None:
+    assert TEXTS["shared"].keys() & TEXTS[page].keys() == set()
+
+
+def test_the_word_behind_a_number_goes_with_it() -> None:
+    every = " ; ".join(_texts(TEXTS))
+    many = set(re.findall(r"\{\w+\|\w+\|(\w+s)\}", every))
+    assert {"cameras", "pictures", "days"} <= many
+    assert many & set(re.findall(r"\{\w+\} (\w+)", every)) == set()
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(0, "0 days"), (1, "1 day"), ("1", "1 day"), (1.5, "1.5 days"), (2, "2 days")],
+)
+def test_one_is_not_many(number: object, said: str) -> None:
+    assert fill("{n} {n|day|days}", n=number) == said
+
+
+def test_what_is_filled_in_is_filled_in_no_further() -> None:
+    assert fill("{a} of {b}, {c}", a="{b}", b="{n|x|y}") == "{b} of {n|x|y}, {c}"

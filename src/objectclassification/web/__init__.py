@@ -7,8 +7,11 @@ here is a page, or what pages share: :mod:`.pages`, :mod:`.assets` and :mod:`.te
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
+from objectclassification.api.problems import from_routing
 from objectclassification.web import (
     add_phone,
     assets,
@@ -23,10 +26,18 @@ from objectclassification.web import (
     teach,
     trust,
 )
+from objectclassification.web.pages import lost_page
 
 
 def install(app: FastAPI) -> None:
-    """Adds the pages to the app."""
+    """Adds the pages to the app, and one for addresses that lead nowhere."""
     looking = (cameras, history, pictures, teach, receipts, settings, sessions)
     for room in (*looking, add_phone, assets, join, signing_in, trust):
         app.include_router(room.router)
+
+    @app.exception_handler(404)
+    async def lost(request: Request, exc: HTTPException) -> Response:
+        """A page for browsers, which ask for one; for all others the API's problem."""
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return lost_page(request)
+        return from_routing(request, exc)

@@ -11,10 +11,10 @@ from starlette.responses import Response
 
 from objectclassification.api.access import Reader, Used
 from objectclassification.api.cameras import Camera, list_cameras
-from objectclassification.receipts import Found, Freshness, Prediction
+from objectclassification.receipts import Answer, Found, Freshness, Prediction
 from objectclassification.store import snaps
 from objectclassification.web.pages import PageRoute, render
-from objectclassification.web.texts import texts_of
+from objectclassification.web.texts import SHARED, texts_of
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
@@ -24,6 +24,10 @@ MOST_LABELS: Final = 3
 PICTURE: Final = "/pictures/{id}"
 """Where a tile's picture leads."""
 
+PHONE: Final = "browser"
+"""What a phone's page says that its source is (``static/phone-camera.js``)."""
+
+Lines = tuple[tuple[str, float | None], ...]
 State = Literal["online", "offline", "asleep"]
 
 
@@ -35,14 +39,14 @@ class Tile:
         camera: what the API says of it.
         state: whether it is there.
         freshness: of its newest picture.
-        lines: what is on that: texts with their scores, the best first.
+        lines: what is on that: texts with their scores, the best first; no answer has none.
         fits: whether the filter lets it through.
     """
 
     camera: Camera
     state: State
     freshness: Freshness | None
-    lines: tuple[tuple[str, float], ...]
+    lines: Lines
     fits: bool
 
 
@@ -70,6 +74,7 @@ async def cameras(
         state=state,
         address=address,
         picture_page=PICTURE,
+        phone=PHONE,
     )
 
 
@@ -97,15 +102,20 @@ def state_of(camera: Camera, now: datetime) -> State:
     return "asleep" if until is not None and datetime.fromisoformat(until) > now else "offline"
 
 
-def lines_of(found: Found) -> tuple[tuple[str, float], ...]:
+def lines_of(found: Found) -> Lines:
     """What a tile says is on a picture: the answers of heads, then the best labels."""
-    unsure = texts_of("cameras").unsure
-    answers = [
-        (f"{answer.head}: {answer.class_ or unsure}", answer.score) for answer in found.answers
-    ]
+    answers = [_line_of(answer) for answer in found.answers]
     # A thing that is there ten times is one line.
     best: dict[str, Prediction] = {}
     for prediction in found.predictions:
         best.setdefault(prediction.label, prediction)
     labels = [(one.label, one.score) for one in best.values()]
     return (*answers, *labels[:MOST_LABELS])
+
+
+def _line_of(answer: Answer) -> tuple[str, float | None]:
+    if answer.class_ is not None:
+        return f"{answer.head}: {answer.class_}", answer.score
+    # The score of what it nearly said would make it look sure of that.
+    why: str = getattr(texts_of(SHARED), f"abstains_{answer.abstains or 'close'}")
+    return f"{answer.head}: {why}", None

@@ -24,6 +24,7 @@ from objectclassification.errors import (
     ObjectClassificationError,
     Unauthorized,
 )
+from objectclassification.hub.address import is_own_name
 from objectclassification.receipts import rfc3339
 from objectclassification.web.assets import asset
 from objectclassification.web.sources import sources_of
@@ -37,6 +38,9 @@ NAVIGATION: Final = (
     ("/settings", "settings"),
 )
 """The pages in the header: address, and the table of its texts (which has a ``nav``)."""
+
+MOST_SHOWN: Final = 200
+"""Characters of an address that leads nowhere."""
 
 _HEADERS: Final = {
     "Content-Security-Policy": "; ".join(
@@ -52,10 +56,13 @@ _HEADERS: Final = {
         )
     ),
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
     # What it shows is one person's, and of this moment.
     "Cache-Control": "private, no-cache",
 }
+
+_ALONE: Final = {"Cross-Origin-Opener-Policy": "same-origin"}
+"""No other site's window is told of ours. Elsewhere than on https and loopback, browsers pass it
+over and complain (HTML Living Standard, section 7.1.3)."""
 
 templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).with_name("templates")),
@@ -103,7 +110,9 @@ def render(
         is_open=parts_of(request).tokens.open,
         **context,
     )
-    return HTMLResponse(text, status_code=status, headers={**_HEADERS, **(headers or {})})
+    is_safe = request.url.scheme == "https" or is_own_name(request.headers.get("host", ""))
+    also = _ALONE if is_safe else {}
+    return HTMLResponse(text, status_code=status, headers={**_HEADERS, **also, **(headers or {})})
 
 
 def sign_in_page(
@@ -186,8 +195,19 @@ def _comes_from_elsewhere(request: Request) -> bool:
 
 def _error_page(request: Request, exc: ObjectClassificationError) -> Response:
     problems.refusal(request, exc)  # its line in the log says why
+    status = problems.status_of(exc)
+    return render(request, _reader(request), "error", status=status, why=exc.detail)
+
+
+def lost_page(request: Request) -> Response:
+    """What a person sees who opens an address that leads nowhere."""
+    why = fill(texts_of("error").no_page, path=request.url.path[:MOST_SHOWN])
+    return render(request, _reader(request), "error", status=404, why=why)
+
+
+def _reader(request: Request) -> Identity | None:
+    """Who looks, if that is somebody."""
     try:
-        identity = authenticate(request)
+        return authenticate(request)
     except AuthError:
-        identity = None
-    return render(request, identity, "error", status=problems.status_of(exc), why=exc.detail)
+        return None

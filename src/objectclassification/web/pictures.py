@@ -17,11 +17,11 @@ from objectclassification.store import heads, history, pictures, snaps
 from objectclassification.web.asked import Asked
 from objectclassification.web.pages import PageRoute, render
 from objectclassification.web.sources import slot_of
+from objectclassification.web.waterfall import span_ms, waterfall
 
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 SIMILAR: Final = 12
-_STAGES: Final = ("requested", "delivered", "captured", "uploaded", "classified", "failed")
 _LEFT_FROM: Final = 0.6
 """A box that begins right of this has its label's end at its right side: there is more room."""
 
@@ -39,16 +39,6 @@ class Box(msgspec.Struct, frozen=True):
     text_x: float
     text_end: bool
     inside: bool
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """A stage of the shot: when it began and how long it took, in milliseconds and in percent."""
-
-    name: str
-    began_ms: float
-    took_ms: float
-    x: float
-    width: float
 
 
 @router.get("/pictures/{picture_id}")
@@ -80,7 +70,7 @@ async def picture(
         whole=[found for found in shown.predictions if found.box is None],
         boxes=[_box(found) for found in shown.predictions if found.box is not None],
         shot=(shot := _shot(receipt, shown.camera)),
-        stages=_stages(shot) if shot else [],
+        stages=waterfall(shot, span_ms([shot])) if shot else (),
         newer=newer,
         older=older,
         heads=taught,
@@ -102,28 +92,6 @@ async def _similar(request: Request, picture_id: str) -> dict[str, Any]:
 def _shot(receipt: Receipt | None, camera: str | None) -> Shot | None:
     shots = receipt.shots if receipt else ()
     return next((shot for shot in shots if shot.camera == camera), None)
-
-
-def _stages(shot: Shot) -> list[Stage]:
-    """How long each stage took: from the one before it to its own time."""
-    reached = sorted(
-        ((shot.elapsed_ms[name], name) for name in _STAGES if name in shot.elapsed_ms),
-        key=lambda one: (one[0], _STAGES.index(one[1])),
-    )
-    whole = (reached[-1][0] if reached else 0.0) or 1.0
-    stages, before = [], 0.0
-    for at, name in reached:
-        stages.append(
-            Stage(
-                name=name,
-                began_ms=before,
-                took_ms=at - before,
-                x=round(100 * before / whole, 2),
-                width=round(max(100 * (at - before) / whole, 0.4), 2),
-            )
-        )
-        before = at
-    return stages
 
 
 def _box(found: Prediction) -> Box:

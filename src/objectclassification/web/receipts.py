@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from objectclassification.api.access import Reader, Used
 from objectclassification.receipts import Receipt, Shot
-from objectclassification.store import snaps
+from objectclassification.store import snaps, snippets
 from objectclassification.store.snaps import context_text
+from objectclassification.web.cameras import PHONE
 from objectclassification.web.pages import PageRoute, render
 from objectclassification.web.texts import texts_of
 from objectclassification.web.waterfall import Bar, span_ms, waterfall
@@ -91,9 +92,16 @@ async def one(snap_id: str, request: Request, parts: Used, identity: Reader) -> 
     receipt = parts.snaps.receipt(snap_id)
     if receipt is None:
         receipt = await parts.database.read(lambda c: snaps.receipt(c, snap_id))
-    entry = _entry(receipt, MOST_SHOTS_ALONE)
-    of_shots = texts_of("receipts")
-    return render(request, identity, "receipt", entry=entry, receipt=receipt, s=of_shots)
+    cameras = await parts.database.read(snippets.all_cameras)
+    return render(
+        request,
+        identity,
+        "receipt",
+        entry=_entry(receipt, MOST_SHOTS_ALONE),
+        receipt=receipt,
+        phones={camera.name for camera in cameras if camera.source == PHONE},
+        s=texts_of("receipts"),
+    )
 
 
 def _entry(receipt: Receipt, most: int) -> Entry:

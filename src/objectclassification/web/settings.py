@@ -22,11 +22,11 @@ from objectclassification.web.pages import PageRoute, render
 router = APIRouter(include_in_schema=False, route_class=PageRoute)
 
 
-TASKS: Final[tuple[tuple[Task, str], ...]] = (
-    ("classification", "model_of"),
-    ("detection", "detector_of"),
+TASKS: Final[tuple[tuple[Task, str, str], ...]] = (
+    ("classification", "model_of", "labels_by"),
+    ("detection", "detector_of", "boxes_by"),
 )
-"""What models are for, and the text that says which camera's it is."""
+"""What models are for, the text that says which camera's it is, and that over all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ async def settings(request: Request, parts: Used, identity: Reader) -> Response:
         cameras=await list_cameras(parts),
         models=await parts.database.read(models.every),
         tasks=[
-            (task, await parts.database.read(partial(models.of_cameras, task=task)), called)
-            for task, called in TASKS
+            (task, await parts.database.read(partial(models.of_cameras, task=task)), called, by)
+            for task, called, by in TASKS
         ],
         shipped=SHIPPED,
         tokens=await parts.database.read(tokens.good) if is_admin else [],

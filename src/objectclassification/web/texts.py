@@ -7,11 +7,13 @@ pages; modules get both with the page, and ask for them with ``text("title")`` (
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
 SHARED = "shared"
+_PLACE = re.compile(r"\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}")
 
 _TABLES: dict[str, dict[str, str]] = tomllib.loads(
     Path(__file__).with_name("texts.toml").read_text(encoding="utf-8")
@@ -33,7 +35,17 @@ def texts_for_modules(page: str) -> dict[str, str]:
 
 
 def fill(text: str, **values: object) -> str:
-    """Puts values into a text: ``fill("Snap {camera}", camera="door")``."""
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    return text
+    """Puts values into a text: ``fill("Snap {camera}", camera="door")``.
+
+    ``{n|picture|pictures}`` is the first word for one and the second for any other number. What is
+    not given stays as it is. ``text()`` of ``static/texts.js`` does the same.
+    """
+
+    def put(place: re.Match[str]) -> str:
+        name, one, many = place.groups()
+        if name not in values:
+            return place[0]
+        value = str(values[name])
+        return value if one is None else one if value == "1" else many
+
+    return _PLACE.sub(put, text)

@@ -5,6 +5,7 @@ import { text } from './texts.js';
 import { now, showTimes } from './time.js';
 
 const RANK = { requested: 0, delivered: 1, captured: 2, uploaded: 3, classified: 4 };
+const PHONES = new Set(['offline', 'capture_failed']); // what one does about these is another thing there
 const MOST_LABELS = 3;
 const MOST_NAMES = 256; // of one snap
 const RENEW_MS = 1000;
@@ -116,8 +117,8 @@ function showShot(tile, id, shot) {
   if (shot.error) {
     const { code, detail } = shot.error;
     stage.replaceChildren(
-      make('strong', { class: 'bad' }, text(`error_${code}`)), `: ${detail}. `,
-      text(`do_${code}`, { camera: tile.dataset.camera }));
+      make('strong', { class: 'bad' }, text(`failed_${code}`)), `: ${detail}. `,
+      text(PHONES.has(code) && 'phone' in tile.dataset ? 'do_phone' : `do_${code}`, tile.dataset));
   } else if (shot.state === 'classified') {
     const ms = Math.round(shot.elapsed_ms.classified);
     stage.replaceChildren(make('span', { class: 'ok' }, text('classified', { ms })));
@@ -147,7 +148,7 @@ function showPicture(tile, { state, picture, freshness, verdict, answers, predic
   taken.replaceChildren(
     make('time', { datetime: new Date(now()).toISOString(), 'data-age': true }),
     freshness ? make('span', { class: 'tag', title: text(`${freshness}_means`) }, text(freshness)) : '',
-    unsure ? make('span', { class: 'tag unsure' }, text('unsure')) : '',
+    unsure ? make('span', { class: 'tag unsure', title: text('unsure_means') }, text('unsure')) : '',
     verdict ? make('span', { class: `tag ${verdict}` }, text(`verdict_${verdict}`)) : '');
   showTimes(taken);
   part(tile, 'lines').replaceChildren(...lines(answers, predictions));
@@ -158,12 +159,14 @@ function lines(answers, predictions) {
   const best = new Map();
   for (const { label, score } of predictions) if (!best.has(label)) best.set(label, score);
   return [
-    ...answers.map((answer) => [`${answer.head}: ${answer.class ?? text('unsure')}`, answer.score]),
+    ...answers.map((answer) => (answer.class == null
+      ? [`${answer.head}: ${text(`abstains_${answer.abstains ?? 'close'}`)}`]
+      : [`${answer.head}: ${answer.class}`, answer.score])),
     ...[...best].slice(0, MOST_LABELS),
   ].map(([label, score]) => make('li', {},
     make('span', { dir: 'auto', title: label }, label),
-    make('progress', { max: 1, value: score, 'aria-hidden': 'true' }),
-    make('span', { class: 'score' }, percent(score))));
+    ...(score == null ? [] : [
+      make('progress', { max: 1, value: score, 'aria-hidden': 'true' }), make('span', {}, percent(score))])));
 }
 
 /** Takes from the server what it shows now: after a gap, and for cameras that are new. */

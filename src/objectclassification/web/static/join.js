@@ -7,6 +7,7 @@ import { Spool } from './phone-spool.js';
 import { text } from './texts.js';
 
 const MOST_LINES = 8;
+const SPENT = ['join_used', 'join_expired', 'not_found'];
 const KEPT = 'objectclassification-phone';
 
 const at = (id) => document.getElementById(id);
@@ -93,13 +94,14 @@ async function start() {
     if (!spool.items.length) await spool.open(() => tell(text('dropped')));
     // Last: a code works once, and is not to be spent on a device that cannot be a camera.
     if (code()) {
-      const { token, cameras } = await call('POST', '/api/joins/redeem', { code: code() });
-      keep({ token, camera: cameras[0], instance: crypto.randomUUID() });
+      const used = code();
+      const { token, cameras } = await call('POST', '/api/joins/redeem', { code: used });
+      keep({ token, camera: cameras[0], instance: crypto.randomUUID(), used });
       history.replaceState(null, '', location.pathname);
       at('code').value = '';
     }
   } catch (error) {
-    return trouble('odd', { why: error.message });
+    return isSpent(error) || trouble('odd', { why: error.message });
   }
   show('on');
   camera?.link.close();
@@ -134,7 +136,23 @@ document.addEventListener('visibilitychange', () => {
   if (isTaken && !document.hidden) start(); // by the lock of the screen
   else stayAwake();
 });
-addEventListener('hashchange', () => code() && show('new'));
+/** Whether a code is good no more; then says so, and how to get another. */
+function isSpent(error) {
+  if (!SPENT.includes(error.code)) return false;
+  history.replaceState(null, '', location.pathname);
+  at('code').value = '';
+  trouble('spent', { why: text(error.code) });
+  return true;
+}
 
-if (me.token && !code()) start();
-else show('new');
+async function greet() {
+  if (me.token && [undefined, me.used].includes(code())) {
+    history.replaceState(null, '', location.pathname); // this device has used it itself
+    return start();
+  }
+  show('new');
+  if (code()) await call('POST', '/api/joins/look', { code: code() }).catch(isSpent);
+}
+
+addEventListener('hashchange', () => code() && greet());
+greet();
