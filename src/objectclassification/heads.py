@@ -97,11 +97,15 @@ class Finding(msgspec.Struct, frozen=True):
     Attributes:
         code: stable name: ``too_few``, ``too_similar``, ``contradiction``, ``not_told_apart``,
             ``not_read`` or ``abstains_often``.
-        detail: one line that says what to do.
+        detail: one line that says what to do, on the command line.
+        classes: that it is about.
+        pictures: ids of those that it is about.
     """
 
     code: str
     detail: str
+    classes: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser import lessons
 from tests.browser.lessons import CAMERA, CLASSES, EACH, ok
 from tests.browser.site import open_page
-from tests.serving import Served
+from tests.serving import Served, photo
 
 NASTY = ("<script>window.broken = 1</script>", "ق" * 64)
 
@@ -127,6 +127,33 @@ def test_a_wrong_label_is_put_right_where_it_is_shown(browser: Browser, shown: S
     expect(page.get_by_text("Teach it again for this to count.")).to_be_visible()
     labels = ok(shown.call("GET", f"/api/pictures/{mistake['picture']}"))["labels"]
     assert labels == {lessons.HEAD: mistake["said"]}
+    page.context.close()
+
+
+def test_findings_are_pictures_and_words_and_nothing_to_press_at_once(
+    browser: Browser, school: tuple[Served, dict[str, str]]
+) -> None:
+    server, _ = school
+    slots = {one["name"]: one["snippet"] for one in ok(server.call("GET", "/api/cameras"))}
+    same = [
+        ok(server.call("PUT", f"/snippets/{slots[CAMERA]}", data=photo(str(n))))["id"]
+        for n in range(2)
+    ]
+    server.settle()
+    for picture, name in zip(same, ("day", "night"), strict=True):
+        ok(server.call("PATCH", f"/api/pictures/{picture}", json={"labels": {"sky": name}}))
+    ok(server.call("POST", "/api/heads/sky/versions", json={"classes": ["day", "night"]}))
+    page = open_page(browser, server, "/teach/sky/1")
+    found = page.locator(".findings")
+    twins = found.get_by_role("listitem").filter(has_text="These two look the same")
+    assert {str(link.get_attribute("href")) for link in twins.get_by_role("link").all()} == {
+        f"/pictures/{picture}" for picture in same
+    }
+    said = found.inner_text()
+    assert not [word for word in (*same, "--", "`") if word in said]
+    switch = page.get_by_role("button", name="Switch on")
+    expect(switch).to_be_visible()
+    expect(switch).not_to_have_class("js primary")
     page.context.close()
 
 

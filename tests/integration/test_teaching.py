@@ -445,7 +445,7 @@ def test_a_picture_whose_file_is_gone_does_not_count(plant: Served) -> None:
     evidence = teach(plant, crop=[0.1, 0.1, 0.9, 0.9])["evidence"]
     assert evidence["pictures"] == 5
     assert [one["detail"] for one in evidence["findings"] if one["code"] == "not_read"] == [
-        "1 labelled pictures cannot be read and do not count"
+        "labelled pictures that cannot be read, and do not count: 1"
     ]
 
 

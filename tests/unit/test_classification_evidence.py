@@ -64,6 +64,7 @@ def test_classes_that_are_one_are_not_told_apart() -> None:
     found = told(cloud(0, spread=0.5, number=24), "ab" * 12)
     (finding,) = (one for one in found.findings if one.code == "not_told_apart")
     assert finding.detail.startswith("'a' and 'b' are not told apart")
+    assert finding.classes == ("a", "b")
 
 
 def test_only_the_pair_that_is_not_told_apart_is_named() -> None:
@@ -101,7 +102,7 @@ def test_frames_of_one_scene_are_warned_of_and_count() -> None:
     vectors = np.vstack([cloud(0, spread=0.0002), cloud(1)])
     found = told(vectors, "a" * 6 + "b" * 6)
     assert found.classes[0].distinct == 6
-    assert codes(found) == {"too_similar"}
+    assert [(one.code, one.classes) for one in found.findings] == [("too_similar", ("a",))]
     assert found.accuracy == 1
 
 

@@ -185,6 +185,7 @@ def _about_classes(classes: Sequence[ClassEvidence], scenes: Sequence[int]) -> l
                     f"the {one.pictures} pictures of {one.name!r} look like "
                     f"{different} scene{'s' * (different > 1)}, and what is shown here may not "
                     "hold for others: add some of other hours, in other light",
+                    (one.name,),
                 )
             )
         if one.distinct == 1:
@@ -193,6 +194,7 @@ def _about_classes(classes: Sequence[ClassEvidence], scenes: Sequence[int]) -> l
                     "too_few",
                     f"{one.name!r} has one picture that counts: held out, nothing is left to tell "
                     f"it by, so nothing is proven; label {ENOUGH} or more",
+                    (one.name,),
                 )
             )
         elif one.distinct < ENOUGH:
@@ -200,6 +202,7 @@ def _about_classes(classes: Sequence[ClassEvidence], scenes: Sequence[int]) -> l
                 Finding(
                     "too_few",
                     f"{one.name!r} has {one.distinct} pictures that count: label {ENOUGH} or more",
+                    (one.name,),
                 )
             )
     return found
@@ -211,6 +214,7 @@ def _contradictions(pairs: Indices, pictures: Sequence[str]) -> list[Finding]:
             "contradiction",
             f"{pictures[one]} and {pictures[other]} look the same and have different labels: "
             "correct one, or point at the difference with --crop",
+            pictures=(pictures[one], pictures[other]),
         )
         for one, other in pairs[:MOST_MISTAKES]
     ]
@@ -236,6 +240,7 @@ def _about_pairs(
                     f"{each[one].name!r} and {each[other].name!r} are not told apart: "
                     f"{right[members].sum()} of {members.sum()} right, where guessing might do as "
                     "well; label more of both, or point at the difference with --crop",
+                    (each[one].name, each[other].name),
                 )
             )
     return found

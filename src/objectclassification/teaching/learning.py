@@ -98,7 +98,7 @@ def changes(lesson: Lesson, head: Head, abstain: float) -> Changes:
 def _evidence(lesson: Lesson, fitted: Fitted, found: Assessed, fit_ms: float) -> Evidence:
     findings = found.findings
     if lesson.unread:
-        detail = f"{lesson.unread} labelled pictures cannot be read and do not count"
+        detail = f"labelled pictures that cannot be read, and do not count: {lesson.unread}"
         findings = (*findings, Finding("not_read", detail))
     return Evidence(
         pictures=len(lesson.labelled),
