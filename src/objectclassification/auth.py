@@ -115,6 +115,8 @@ class SessionRecord:
 
 ANYONE = Identity(token_id="no-auth", role="admin")  # noqa: S106 - a label, not a secret
 """Who calls when the server runs with ``--no-auth``."""
+SCHEDULES = Identity(token_id="schedules", role="operator")  # noqa: S106 - a label, too
+"""Who calls when a schedule's time has come."""
 
 
 def new_token() -> str:

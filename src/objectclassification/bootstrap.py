@@ -43,6 +43,7 @@ from objectclassification.readiness import Readiness
 from objectclassification.receipts import rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
 from objectclassification.renditions import Renditions
+from objectclassification.scheduler import Scheduler, scheduling
 from objectclassification.store import folder, lost
 from objectclassification.store import models as stored_models
 from objectclassification.store import sessions as stored_sessions
@@ -118,6 +119,9 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
         runner = await _hub(settings, database, tokens, server, stack)
         bus.subscribe(partial(announce, runner))
 
+        schedules = Scheduler(database, runner.snap)
+        await stack.enter_async_context(scheduling(schedules))
+
         counts, lag = HttpCounts(), LoopLag()
         stack.enter_context(lag.measured())
         metrics = Metrics(
@@ -146,6 +150,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 tokens=tokens,
                 bus=bus,
                 snaps=runner,
+                schedules=schedules,
                 teacher=seen.teacher,
                 judge=seen.judge,
                 look=seen.pool.classify,

@@ -17,7 +17,9 @@ State = Literal["requested", "delivered", "captured", "uploaded", "classified", 
 Until = Literal["captured", "uploaded", "classified"]
 Verdict = Literal["ok", "ng", "unsure"]
 Freshness = Literal["proven", "estimated", "replay"]
-Origin = Literal["controller", "camera"]
+ShotOrigin = Literal["controller", "camera"]
+"""What a camera knows of it: whether it was asked, or began by itself."""
+Origin = Literal["controller", "camera", "schedule"]
 Failure = Literal[
     "offline",
     "timeout",

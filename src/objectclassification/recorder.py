@@ -86,7 +86,7 @@ class DatabaseRecorder:
                 heads.check_ask(connection, snap.options, snap.cameras, snap.until)
                 # A camera's own picture may have come before its snap: merging keeps it. Nobody
                 # else's answers what was not asked yet.
-                if snap.origin == "controller":
+                if snap.origin != "camera":
                     snaps.forget_shots(connection, snap.id)
                 requested = [Shot(camera=name, state="requested") for name in snap.cameras]
                 snaps.save_shots(connection, snap.id, requested)

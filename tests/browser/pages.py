@@ -41,6 +41,7 @@ PAGES = (
     Shown("evidence", lessons.evidence),
     Shown("receipts", lessons.receipts),
     Shown("receipt", lessons.snapped),
+    Shown("schedules", site.scheduled),
     Shown("settings", "/settings"),
     Shown("join", "/join", signed_in=False),
     Shown("add_phone", "/join/new"),

@@ -55,6 +55,14 @@ def newest(server: Served, camera: str) -> str:
     return str(found["pictures"][0]["id"])
 
 
+def scheduled(server: Served) -> str:
+    """The page of schedules, with one that runs and one that nobody answers."""
+    for name, to in (("mornings", ["door"]), ("nights", ["@nowhere"])):
+        wanted = {"name": name, "cron": "0 8 * * mon-fri", "to": to, "timezone": "Europe/Berlin"}
+        assert server.call("POST", "/api/schedules", json=wanted).ok
+    return "/schedules"
+
+
 class Answering:
     """A camera program that answers each snap, as real ones do, until its ``with`` ends.
 

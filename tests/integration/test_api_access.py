@@ -161,6 +161,16 @@ TABLE = (
     Call("POST /api/joins/redeem", ANYBODY, 404, body={"json": {"code": "none"}}),
     Call("GET /api/sessions", READERS),
     Call("DELETE /api/sessions/{session_id}", READERS, 404, lambda s: "/api/sessions/none"),
+    Call("GET /api/schedules", READERS),
+    Call("POST /api/schedules", SNAPPERS, 422, body={"json": {"cron": "never", "to": ["*"]}}),
+    Call(
+        "PATCH /api/schedules/{name}",
+        SNAPPERS,
+        404,
+        lambda s: "/api/schedules/none",
+        {"json": {"paused": True}},
+    ),
+    Call("DELETE /api/schedules/{name}", SNAPPERS, 404, lambda s: "/api/schedules/none"),
     Call("GET /api/rules", READERS),
     Call("POST /api/rules", ADMINS, 422, body={"json": {"name": "nothing"}}),
     Call("DELETE /api/rules/{name}", ADMINS, 404, lambda s: "/api/rules/none"),
@@ -193,6 +203,7 @@ TABLE = (
     Call("GET /teach/{name}/{number}", READERS, 404, lambda s: "/teach/none/1"),
     Call("GET /snaps", READERS),
     Call("GET /snaps/{snap_id}", READERS, path=lambda s: ended_snap(s).removeprefix("/api")),
+    Call("GET /schedules", READERS),
     Call("GET /settings", READERS),
     Call("GET /settings/sessions", READERS),
     Call("GET /join", ANYBODY),
@@ -216,7 +227,8 @@ TABLE = (
 PAGES = (
     *("GET /", "GET /history", "GET /pictures/{picture_id}", "GET /teach"),
     *("GET /teach/{name}", "GET /teach/{name}/{number}"),
-    *("GET /snaps", "GET /snaps/{snap_id}", "GET /settings", "GET /settings/sessions"),
+    *("GET /snaps", "GET /snaps/{snap_id}", "GET /schedules"),
+    *("GET /settings", "GET /settings/sessions"),
     *("GET /join/new", "POST /join/new", "POST /signout"),
 )
 CELLS = [

@@ -28,6 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "receipts",
             "heads",
             "rules",
+            "schedules",
             "sureness",
         }
     ),
@@ -38,6 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "client",
             "api",
             "worker",
+            "scheduler",
             "announcer",
             "recorder",
             "web",
@@ -63,6 +65,9 @@ BESIDE = {
     ("heads", "messages"): "what a name looks like",
     ("rules", "messages"): "what a name looks like",
     ("rules", "receipts"): "what is judged, and what a judgement is",
+    ("schedules", "messages"): "what a snap may ask for",
+    ("schedules", "bounds"): "how large context and options may be",
+    ("schedules", "receipts"): "how far a snap may go",
     ("condition", "receipts"): "what freshness is called",
     ("web", "api"): "the page shows what the API answers, to whom the API lets in",
 }

@@ -18,6 +18,7 @@ from objectclassification.api import (
     models,
     pictures,
     rules,
+    schedules,
     sessions,
     similar,
     snaps,
@@ -33,7 +34,7 @@ HTTP_API = (ROOT / "docs" / "http-api.md").read_text()
 ROUTES = [
     (method, route.path)
     for room in (
-        *(snippets, snaps, history, pictures, similar, deletions, cameras),
+        *(snippets, snaps, schedules, history, pictures, similar, deletions, cameras),
         *(heads, models, rules, unsure, tokens, joins, sessions, health),
     )
     for route in room.router.routes

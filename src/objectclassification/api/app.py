@@ -23,6 +23,7 @@ from objectclassification.api import (
     pictures,
     problems,
     rules,
+    schedules,
     schema,
     sessions,
     similar,
@@ -76,7 +77,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.searches = similar.Searches(parts.database, parts.look)
     problems.install(app)
     # The history's own calls before those of one picture, whose id could be their name.
-    looking = (snippets, snaps, history, pictures, similar, deletions, cameras)
+    looking = (snippets, snaps, schedules, history, pictures, similar, deletions, cameras)
     knowing = (heads, models, rules, unsure)
     for room in (*looking, *knowing, token_routes, joins, sessions, health):
         app.include_router(room.router)

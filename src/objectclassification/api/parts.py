@@ -18,6 +18,7 @@ from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
 from objectclassification.rules import Rule
+from objectclassification.schedules import ScheduleShown, ScheduleWanted
 from objectclassification.store.blobs import Blobs
 from objectclassification.store.renditions import StoredBlob
 from objectclassification.store.writer import Database
@@ -87,6 +88,22 @@ class Judge(Protocol):
         """Has a model the threshold that comes with it again; NotFound."""
 
 
+class Schedules(Protocol):
+    """Snaps by the clock; :class:`~objectclassification.scheduler.Scheduler` is one."""
+
+    async def every(self) -> list[ScheduleShown]:
+        """All schedules, by name."""
+
+    async def add(self, wanted: ScheduleWanted, *, token_id: str) -> tuple[ScheduleShown, bool]:
+        """Runs one more, and says whether it is new; BadMessage, Conflict."""
+
+    async def remove(self, name: str) -> None:
+        """Runs a schedule no more; NotFound."""
+
+    async def pause(self, name: str, paused: bool) -> ScheduleShown:
+        """Leaves out a schedule's runs, or runs it again; NotFound."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything a router may use.
@@ -98,6 +115,7 @@ class Parts:
         tokens: who may come in.
         bus: to say what happened.
         snaps: the hub.
+        schedules: snaps by the clock.
         teacher: the heads.
         judge: rules and thresholds.
         look: has a child process look at the picture in a file.
@@ -119,6 +137,7 @@ class Parts:
     tokens: Tokens
     bus: Bus
     snaps: Snaps
+    schedules: Schedules
     teacher: Teacher
     judge: Judge
     look: Callable[[Path], Awaitable[Outcome]]

@@ -19,6 +19,7 @@ from objectclassification.api.joins import GoodCode, Join, JoinWanted, Redemptio
 from objectclassification.api.models import ModelShown, UseWanted
 from objectclassification.api.pictures import Labelled, Labelling, LabellingOfMany, PicturePage
 from objectclassification.api.problems import MEDIA_TYPE, Problem
+from objectclassification.api.schedules import PauseWanted
 from objectclassification.api.sessions import SessionShown
 from objectclassification.api.similar import Similar
 from objectclassification.api.snaps import ReceiptPage
@@ -30,6 +31,7 @@ from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Picture, Receipt
 from objectclassification.rules import Counted, Rule
+from objectclassification.schedules import ScheduleShown, ScheduleWanted
 from objectclassification.sureness import Threshold, ThresholdWanted
 
 # What a call answers when all is well: a struct, and the statuses with their meaning.
@@ -76,6 +78,12 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("post", "/api/models/{model_id}/use"): (list[ModelShown], {"200": "The models"}),
     ("get", "/api/unsure"): (list[Threshold], {"200": "The thresholds"}),
     ("post", "/api/unsure/{model_id}"): (Threshold, {"200": "The threshold as it is now"}),
+    ("get", "/api/schedules"): (list[ScheduleShown], {"200": "The schedules"}),
+    ("post", "/api/schedules"): (
+        ScheduleShown,
+        {"201": "It runs from now on", "200": "It was there already"},
+    ),
+    ("patch", "/api/schedules/{name}"): (ScheduleShown, {"200": "The schedule as it is now"}),
     ("post", "/api/tokens"): (TokenShown, {"201": "The token, shown this once"}),
     ("get", "/api/tokens"): (list[TokenShown], {"200": "The tokens, without themselves"}),
     ("post", "/api/joins"): (Join, {"201": "The code, shown this once"}),
@@ -88,6 +96,8 @@ _BODIES: dict[tuple[str, str], Any] = {
     ("patch", "/api/cameras/{name}"): CameraSettings,
     ("post", "/api/models/{model_id}/use"): UseWanted,
     ("post", "/api/rules"): Rule,
+    ("post", "/api/schedules"): ScheduleWanted,
+    ("patch", "/api/schedules/{name}"): PauseWanted,
     ("post", "/api/unsure/{model_id}"): ThresholdWanted,
     ("post", "/api/tokens"): TokenWanted,
     ("post", "/api/joins"): JoinWanted,
@@ -130,6 +140,7 @@ _TEACHING = (
 )
 _AS_THINGS_ARE = (
     ("post", "/api/rules"),
+    ("post", "/api/schedules"),
     ("post", "/api/unsure/{model_id}"),
     *_WITH_CODE,
     _REPORT,

@@ -25,7 +25,7 @@ import uuid_utils
 
 from objectclassification.capture.clock import boot_id, since_boot_s
 from objectclassification.errors import CaptureError, ConfigurationError
-from objectclassification.receipts import Freshness, Origin
+from objectclassification.receipts import Freshness, ShotOrigin
 
 if TYPE_CHECKING:
     from objectclassification.capture.capture import Taken
@@ -73,7 +73,7 @@ class SpoolItem:
     taken_wall_s: float
     taken_boot_s: float
     boot_id: str
-    origin: Origin = "controller"
+    origin: ShotOrigin = "controller"
     freshness: Freshness | None = None
     wanted_s: float | None = None
 
@@ -156,7 +156,7 @@ class Spool:
         upload: str,
         snap: str | None = None,
         key: str | None = None,
-        origin: Origin = "controller",
+        origin: ShotOrigin = "controller",
         rendition: str = "full",
         wanted_s: float | None = None,
     ) -> SpoolItem:

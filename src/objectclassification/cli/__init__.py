@@ -22,6 +22,7 @@ _MODULES = (
     "token",
     "login",
     "snap",
+    "schedule",
     "label",
     "teach",
     "heads",

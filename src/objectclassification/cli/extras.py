@@ -13,6 +13,7 @@ _MODULES: Final = {
             "aiohttp",
             "alembic",
             "circuitbreaker",
+            "cronsim",
             "cryptography",
             "fastapi",
             "fastapi_offline",
@@ -25,6 +26,7 @@ _MODULES: Final = {
             "python_multipart",
             "sqlalchemy",
             "starlette",
+            "tzdata",
             "uvicorn",
         }
     ),

@@ -48,7 +48,7 @@ from objectclassification.messages import (
     Welcome,
     failure,
 )
-from objectclassification.receipts import Failure, Origin
+from objectclassification.receipts import Failure, ShotOrigin
 
 STOP_S = 5.0
 """What is under way when the program is told to stop has this long to end well."""
@@ -237,7 +237,7 @@ class CameraProgram:
             _log.warning("no answer of how the camera is", camera=inspect.camera, why=str(exc))
 
     async def _shoot(
-        self, shooter: Shooter, order: SnapOrder, arrived: float, origin: Origin
+        self, shooter: Shooter, order: SnapOrder, arrived: float, origin: ShotOrigin
     ) -> None:
         if origin == "controller":
             await self._reports.repeat(order.id, order.camera)
@@ -283,7 +283,7 @@ class CameraProgram:
             await asyncio.sleep(random.uniform(0, spread_s))  # noqa: S311 - spreads; no secret
         self._delivery.add(item, caption)
 
-    async def _failed(self, order: SnapOrder, error: CaptureError, origin: Origin) -> None:
+    async def _failed(self, order: SnapOrder, error: CaptureError, origin: ShotOrigin) -> None:
         self._trouble = self._trouble or error
         self._tell(f"{order.camera}: no picture: {error.detail}")
         code = cast("Failure", error.code)  # each CaptureError's is one

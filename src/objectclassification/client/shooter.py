@@ -16,7 +16,7 @@ from objectclassification.config.cameras import CameraSettings
 from objectclassification.errors import CaptureError, ConfigurationError, SourceStalled
 from objectclassification.masking import mask
 from objectclassification.messages import CameraOffer, SnapOrder, is_name
-from objectclassification.receipts import Origin
+from objectclassification.receipts import ShotOrigin
 
 SHOTS_AT_ONCE = 8
 """Snaps of one camera that wait for a frame, each in a thread; more wait for their turn."""
@@ -94,7 +94,7 @@ class Shooter:
         if self._stays_warm:
             self._capture.open()
 
-    async def shoot(self, order: SnapOrder, arrived: float, origin: Origin) -> Shot:
+    async def shoot(self, order: SnapOrder, arrived: float, origin: ShotOrigin) -> Shot:
         """Takes a picture that was exposed after a snap's arrival, saves it and keeps it.
 
         Args:
@@ -145,7 +145,7 @@ class Shooter:
         """Lets go of the source; shots that wait for it fail."""
         self._capture.close()
 
-    def _shoot(self, order: SnapOrder, arrived: float, origin: Origin) -> Shot:
+    def _shoot(self, order: SnapOrder, arrived: float, origin: ShotOrigin) -> Shot:
         margin_s = min(MARGIN_S, MARGIN_SHARE * order.deadline_s)
         left_s = arrived + order.deadline_s - margin_s - time.monotonic()
         if left_s <= 0:

@@ -84,7 +84,7 @@ class Counts:
         self.snaps[outcome if answered else "none"] += 1
         if receipt.elapsed_ms is not None:
             self.snap_s.add(receipt.elapsed_ms / 1000)
-        asked = receipt.origin == "controller"
+        asked = receipt.origin != "camera"
         for shot in receipt.shots:
             self.shots["answered" if shot.error is None else shot.error.code] += 1
             if asked:

@@ -49,7 +49,7 @@ from objectclassification.messages import (
     Watch,
     decode_client,
 )
-from objectclassification.receipts import Receipt, Until
+from objectclassification.receipts import Origin, Receipt, Until
 
 
 class Hub:
@@ -229,6 +229,7 @@ class Hub:
         *,
         session: int | None = None,
         relayed: bool = False,
+        origin: Origin = "controller",
     ) -> str:
         """Starts a snap, or joins the live one with the same id.
 
@@ -237,6 +238,7 @@ class Hub:
             identity: who asks.
             session: where ``accepted``, ``shots`` and ``done`` go; None for HTTP.
             relayed: plain clients have the text ``snap`` already.
+            origin: who started it.
 
         Returns:
             The snap's id.
@@ -252,10 +254,11 @@ class Hub:
             raise ServerStopping("the server is stopping")
         live = self.snaps.get(request.id or "")
         if live is not None:
-            self.snaps.join(live, self._requests.snap(request, identity, live.new.cameras), session)
+            again = self._requests.snap(request, identity, live.new.cameras, origin=origin)
+            self.snaps.join(live, again, session)
             return live.new.id
         cameras = choose(request.to, known=self._cameras.groups, connected=self._sessions.by_camera)
-        new = self._requests.snap(request, identity, cameras)
+        new = self._requests.snap(request, identity, cameras, origin=origin)
         return self.snaps.begin(new, follower=session, relayed=relayed).new.id
 
     def cancel(self, snap_id: str, identity: Identity) -> None:

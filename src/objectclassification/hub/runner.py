@@ -47,7 +47,7 @@ from objectclassification.hub.story import tell_end, tell_event
 from objectclassification.hub.turns import Turns
 from objectclassification.hub.waiters import Waiters
 from objectclassification.messages import Event, SnapRequest, Topic
-from objectclassification.receipts import Found, PictureRef, Receipt
+from objectclassification.receipts import Found, Origin, PictureRef, Receipt
 
 CAMERA_BOUND_BYTES = 1_048_576
 """Unsent bytes at which a camera or a plain client is dropped."""
@@ -152,7 +152,9 @@ class HubRunner:
 
     # For the API, the worker and the page.
 
-    async def snap(self, request: SnapRequest, identity: Identity) -> Receipt:
+    async def snap(
+        self, request: SnapRequest, identity: Identity, *, origin: Origin = "controller"
+    ) -> Receipt:
         """Starts a snap and returns its receipt once it is accepted.
 
         The same ``id`` again returns the same snap's receipt, ended or not.
@@ -164,7 +166,7 @@ class HubRunner:
             StoreError: it could not be stored.
             ServerStopping: the hub takes nothing new.
         """
-        snap_id = self._hub.snap(request, identity)
+        snap_id = self._hub.snap(request, identity, origin=origin)
         self._settle()
         receipt = await self._recording.accepted(snap_id) or self._hub.receipt(snap_id)
         assert receipt is not None, "a snap is live or being stored"  # noqa: S101

@@ -23,7 +23,7 @@ from objectclassification.messages.fields import (
     Short,
     Topic,
 )
-from objectclassification.receipts import Freshness, Origin, ShotError, Until
+from objectclassification.receipts import Freshness, ShotError, ShotOrigin, Until
 
 
 class CameraOffer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,7 +107,7 @@ class ShotReport(Message, frozen=True, tag="shot"):
     freshness: Freshness | None = None
     warnings: Annotated[tuple[Short, ...], Meta(max_length=8)] = ()
     error: ShotError | None = None
-    origin: Origin = "controller"
+    origin: ShotOrigin = "controller"
 
 
 class Sleep(Message, frozen=True, tag="sleep"):

@@ -150,6 +150,24 @@ rules = Table(
     Column("added_at", Float, nullable=False),
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("schedule", JSON, nullable=False),
+    Column("added_at", Float, nullable=False),
+    Column("token_id", String(64), nullable=False),
+    Column("planned_at", Float, nullable=False),
+    # None while it is paused.
+    Column("due_at", Float),
+    # The id of the next run's snap. No foreign key, here and below: receipts go when they are old.
+    Column("snap", String(36), nullable=False),
+    Column("last_at", Float),
+    Column("last_snap", String(36)),
+    Column("last_code", String(32)),
+    Column("last_detail", String(256)),
+)
+
 # They outlive their pictures.
 verdict_counts = Table(
     "verdict_counts",

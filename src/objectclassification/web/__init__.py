@@ -20,6 +20,7 @@ from objectclassification.web import (
     join,
     pictures,
     receipts,
+    schedules,
     sessions,
     settings,
     signing_in,
@@ -31,7 +32,7 @@ from objectclassification.web.pages import lost_page
 
 def install(app: FastAPI) -> None:
     """Adds the pages to the app, and one for addresses that lead nowhere."""
-    looking = (cameras, history, pictures, teach, receipts, settings, sessions)
+    looking = (cameras, history, pictures, teach, receipts, schedules, settings, sessions)
     for room in (*looking, add_phone, assets, join, signing_in, trust):
         app.include_router(room.router)
 

@@ -35,6 +35,7 @@ NAVIGATION: Final = (
     ("/history", "history"),
     ("/teach", "teach"),
     ("/snaps", "receipts"),
+    ("/schedules", "schedules"),
     ("/settings", "settings"),
 )
 """The pages in the header: address, and the table of its texts (which has a ``nav``)."""
