@@ -265,7 +265,9 @@ async def _hub(
     recorder = DatabaseRecorder(database, server)
     stack.push_async_callback(recorder.finish)
     proxies = TrustedProxies(settings.trusted_proxies)
-    runner = HubRunner(Hub(), recorder, tokens, proxies=proxies, limits=Limits.of(settings))
+    limits = Limits.of(settings)
+    hub = Hub(snaps_per_minute=limits.snaps_per_minute)
+    runner = HubRunner(hub, recorder, tokens, proxies=proxies, limits=limits)
     left_open = await recorder.take_over()
     if left_open:
         log.warning("snaps of a killed server go on", snaps=len(left_open))

@@ -54,6 +54,7 @@ def test_the_errors_are_these() -> None:
         "NotAnImage",
         "NotFound",
         "ObjectClassificationError",
+        "RateLimited",
         "RequestError",
         "ServerStopping",
         "ServerUnreachable",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 import msgspec
@@ -39,6 +40,7 @@ _STATUS: tuple[tuple[type[errors.ObjectClassificationError], int], ...] = (
     (errors.NotAnImage, 415),
     (errors.Undecodable, 422),
     (errors.ModelError, 422),
+    (errors.RateLimited, 429),
     (errors.Busy, 503),
     (errors.ServerStopping, 503),
     (CameraSilent, 504),
@@ -88,6 +90,8 @@ def from_error(exc: errors.ObjectClassificationError) -> Response:
         headers["Connection"] = "close"  # what still comes of the body is no next request
     if status in (503, 507):
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if isinstance(exc, errors.RateLimited):
+        headers["Retry-After"] = str(math.ceil(exc.retry_after_s))
     return problem(status, exc.code, exc.detail, headers)
 
 

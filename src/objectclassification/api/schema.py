@@ -121,6 +121,7 @@ _PROBLEMS = {
     "413": "Too large: bytes or pixels",
     "415": "Not an image type that is taken",
     "422": "It was read, and cannot be used",
+    "429": "Too many snaps with this token: Retry-After says when there is room",
     "503": "Not now: the server stops, its store fails, or too much is under way",
     "504": "The camera did not answer in time",
     "507": "The disk is below its floor",
@@ -243,6 +244,7 @@ def _refusals(method: str, path: str, *, has_parameters: bool) -> list[str]:
         "413": takes_body or path in (_EXPORT, _MEDIUM),
         "415": (method, path) in _IMAGE_SENT,
         "422": takes_body or has_parameters,
+        "429": (method, path) == _SNAP,
         "504": (method, path) == _REPORT,
         "507": method != "get",
     }

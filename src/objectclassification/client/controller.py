@@ -17,6 +17,7 @@ from objectclassification.errors import (
     Forbidden,
     NotFound,
     ObjectClassificationError,
+    RateLimited,
     RequestError,
     TimedOut,
 )
@@ -128,6 +129,8 @@ def _take(message: HubMessage, snap_id: str, shots: dict[str, Shot], origin: str
             shots.update((shot.camera, shot) for shot in message.shots)
         case Done(snap=id_) if id_ == snap_id:
             return message
+        case Problem(code="rate_limited", re=id_) if id_ in (snap_id, None):
+            raise RateLimited(message.detail, retry_after_s=message.retry_after_s or 1)
         case Problem(re=id_) if id_ in (snap_id, None):
             about_token = origin if message.code == "forbidden" else ""
             raise _KINDS.get(message.code, RequestError)(message.detail + about_token)

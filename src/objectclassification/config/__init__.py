@@ -78,6 +78,8 @@ class ServerSettings(BaseSettings):
         max_strangers_per_address: the same, from one address.
         max_messages_per_s: frames of one WebSocket, over a long time.
         max_messages_at_once: frames of one WebSocket in one go.
+        max_messages_per_s_per_token: frames with one token, cameras' apart, over a long time.
+        max_snaps_per_minute: snaps with one token; a schedule's count for none.
         stop_timeout_s: the most a stop may take.
         top: predictions kept for each picture.
         model: an ONNX file to use instead of the shipped one.
@@ -120,6 +122,8 @@ class ServerSettings(BaseSettings):
     max_strangers_per_address: int = Field(default=512, gt=0)
     max_messages_per_s: float = Field(default=500.0, gt=0)
     max_messages_at_once: int = Field(default=20_000, gt=0)
+    max_messages_per_s_per_token: float = Field(default=1000.0, gt=0)
+    max_snaps_per_minute: float = Field(default=600.0, gt=0)
     stop_timeout_s: float = Field(default=10.0, gt=0)
     top: int = Field(default=5, ge=1, le=100)
     model: Path | None = None

@@ -14,7 +14,8 @@ One tree, so that a caller can catch as widely or as closely as it likes::
     │   ├── Conflict
     │   ├── KeyReused              an idempotency key with other bytes
     │   ├── TooLarge
-    │   └── Busy                   retryable: too many at the same time
+    │   ├── Busy                   retryable: too many at the same time
+    │   └── RateLimited            retryable: too many in too short a time
     ├── ServerUnreachable          retryable
     ├── ServerStopping             retryable, once it was started anew
     ├── TimedOut                   retryable
@@ -56,6 +57,7 @@ from objectclassification.errors.asking import (
     KeyReused,
     MissingExtra,
     NotFound,
+    RateLimited,
     RequestError,
     ServerStopping,
     ServerUnreachable,
@@ -120,6 +122,7 @@ __all__ = [
     "NotAnImage",
     "NotFound",
     "ObjectClassificationError",
+    "RateLimited",
     "RequestError",
     "ServerStopping",
     "ServerUnreachable",

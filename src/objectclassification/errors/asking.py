@@ -113,6 +113,22 @@ class Busy(RequestError):
     retryable = True
 
 
+class RateLimited(RequestError):
+    """Too many in too short a time.
+
+    Attributes:
+        retry_after_s: when there is room for one more.
+    """
+
+    code = "rate_limited"
+    retryable = True
+    exit_code = EXIT_TEMPORARY
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class ServerUnreachable(ObjectClassificationError):
     """The server does not answer.
 

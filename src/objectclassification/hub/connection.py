@@ -25,8 +25,9 @@ from objectclassification.auth import Identity
 from objectclassification.hub.frames import text_frame
 from objectclassification.hub.handshake import Handshaking, identify
 from objectclassification.hub.pace import Pace
+from objectclassification.hub.rates import Reading, too_fast
 from objectclassification.hub.remote import host_of
-from objectclassification.messages import MAX_MESSAGE_BYTES, Problem, encode
+from objectclassification.messages import MAX_MESSAGE_BYTES, encode
 
 if TYPE_CHECKING:
     from objectclassification.hub.runner import HubRunner
@@ -87,7 +88,8 @@ class Connection(asyncio.Protocol):
         self._runner = runner
         self._max_message_bytes = max_message_bytes
         self._wire = Handshaking(max_size=max_message_bytes, logger=_wire_log)
-        self._pace = Pace(runner.limits.messages_per_s, runner.limits.messages_at_once)
+        limits = runner.limits
+        self._pace: Reading = Pace(limits.messages_per_s, limits.messages_at_once)
         self._told_to_slow_down = False
         self._held: memoryview | None = None
         self._client: str | None = None
@@ -269,10 +271,8 @@ class Connection(asyncio.Protocol):
         self._runner.counts.limited += 1
         if not self._told_to_slow_down:
             self._told_to_slow_down = True
-            most = self._runner.limits.messages_per_s
-            _log.warning("sends too much: is read more slowly", peer=self.peer, messages_per_s=most)
-            detail = f"more than {most:g} messages a second: you are read no faster"
-            self.send(text_frame(encode(Problem(code="too_fast", detail=detail))))
+            _log.warning("sends too much: is read more slowly", peer=self.peer)
+            self.send(text_frame(encode(too_fast(self._runner.limits))))
         if not self._waits:
             self._waits = True
             self._transport.pause_reading()
@@ -362,6 +362,7 @@ class Connection(asyncio.Protocol):
         self._pump()
         if identity is not None and self._wire.state is OPEN:
             self.is_open = True
+            self._pace = self._runner.reading(self, self._pace, identity)
             self._runner.opened(self, identity)
 
     def _pump(self) -> None:

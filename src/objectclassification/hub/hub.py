@@ -20,6 +20,7 @@ from objectclassification.errors import (
     Forbidden,
     NotFound,
     ObjectClassificationError,
+    RateLimited,
     RequestError,
     ServerStopping,
 )
@@ -30,6 +31,7 @@ from objectclassification.hub.inspections import Inspections
 from objectclassification.hub.live import LiveSnaps
 from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.presence import CameraPresence, Cameras, Population
+from objectclassification.hub.rates import SnapRates
 from objectclassification.hub.requests import Requests
 from objectclassification.hub.selectors import choose
 from objectclassification.hub.sessions import Backlog, Session, Sessions
@@ -61,6 +63,7 @@ class Hub:
         new_id: makes an id for a snap that came without one.
         until: no snap goes further than this; a hub alone ends at ``captured``.
         heartbeat_s: told to clients in ``welcome``; the pings are the shell's.
+        snaps_per_minute: how many a token may ask for; None is any number.
 
     Attributes:
         counts: what happened so far; the shell counts in it too.
@@ -76,11 +79,13 @@ class Hub:
         new_id: Callable[[], str] = lambda: str(uuid_utils.uuid7()),
         until: Until = "classified",
         heartbeat_s: float = 20.0,
+        snaps_per_minute: float | None = None,
     ) -> None:
         self.heartbeat_s = heartbeat_s
         self.counts = Counts()
         self._clock = clock
         self._requests = Requests(wall, new_id, until)
+        self._rates = SnapRates(snaps_per_minute)
         self._stopping = False
         self._sessions = Sessions()
         self._cameras = Cameras(self._sessions, wall)
@@ -211,6 +216,9 @@ class Hub:
                     self._cameras.sleeps(message.camera, message.until)
         except BadMessage as exc:
             self._refuse(sender, exc.code, exc.detail, exc.re or re)
+        except RateLimited as exc:  # its messages are not bad; the runner sees how many there are
+            late = Problem(exc.code, exc.detail, re, round(exc.retry_after_s, 3))
+            self._out.send([sender.id], late)
         except (AuthError, RequestError, ServerStopping) as exc:
             self._refuse(sender, exc.code, exc.detail, re)
 
@@ -247,6 +255,7 @@ class Hub:
             Forbidden: the identity may not snap.
             NotFound: an unknown name or group, or nobody to take a picture.
             Conflict: the id belongs to another live snap.
+            RateLimited: too many with this token.
             ServerStopping: the hub takes nothing new.
         """
         identity.require("snap")
@@ -257,6 +266,7 @@ class Hub:
             again = self._requests.snap(request, identity, live.new.cameras, origin=origin)
             self.snaps.join(live, again, session)
             return live.new.id
+        self._rates.take(identity, self._clock())
         cameras = choose(request.to, known=self._cameras.groups, connected=self._sessions.by_camera)
         new = self._requests.snap(request, identity, cameras, origin=origin)
         return self.snaps.begin(new, follower=session, relayed=relayed).new.id
@@ -327,6 +337,7 @@ class Hub:
         is_snap = text.strip() == PLAIN_SNAP
         if is_snap:
             sender.identity.require("snap")
+            self._rates.check(sender.identity, self._clock())
         others = [id_ for id_ in self._sessions.plain if id_ != sender.id]
         self._out.text(others, PLAIN_SNAP if is_snap else text)
         if not is_snap:

@@ -29,6 +29,9 @@ class Limits:
         messages_per_s: frames a connection may send, of any kind, over a long time.
         messages_at_once: frames it may send in one go: a camera program may have thousands of
             shots to report when it comes back.
+        messages_per_s_per_token: the same over all connections of a token, those that serve cameras
+            apart, over a long time; ``messages_at_once`` in one go.
+        snaps_per_minute: snaps with one token; None is any number.
         misuses_at_once: connections of a token that may end for what they sent, one after the
             other, before its next ones have to wait.
     """
@@ -39,6 +42,8 @@ class Limits:
     strangers_per_address: int = 512
     messages_per_s: float = 500
     messages_at_once: int = 20_000
+    messages_per_s_per_token: float = 1000
+    snaps_per_minute: float | None = None
     misuses_at_once: int = 200
 
     @classmethod
@@ -51,6 +56,8 @@ class Limits:
             strangers_per_address=settings.max_strangers_per_address,
             messages_per_s=settings.max_messages_per_s,
             messages_at_once=settings.max_messages_at_once,
+            messages_per_s_per_token=settings.max_messages_per_s_per_token,
+            snaps_per_minute=settings.max_snaps_per_minute,
         )
 
 

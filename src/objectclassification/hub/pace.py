@@ -39,6 +39,11 @@ class Pace:
         self._at = now
         return max(0.0, -self._left / self._per_s)
 
+    def wait_s(self, amount: float, now: float) -> float:
+        """How many seconds until an amount fits; takes nothing."""
+        left = min(self._at_once, self._left + (now - self._at) * self._per_s)
+        return max(0.0, (amount - left) / self._per_s)
+
 
 class Refusals:
     """When those without a good token get their answers; guessing and asking is made slow."""

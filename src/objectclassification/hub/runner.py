@@ -40,6 +40,7 @@ from objectclassification.hub.heartbeat import Heartbeat
 from objectclassification.hub.hub import Hub
 from objectclassification.hub.limits import Limits, most_connections
 from objectclassification.hub.presence import CameraPresence, Population
+from objectclassification.hub.rates import MessageRates, Reading
 from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.hub.remote import TrustedProxies
@@ -93,6 +94,7 @@ class HubRunner:
         self.proxies = proxies or TrustedProxies()
         self.limits = limits or Limits()
         self.admission = Admission(self.limits, self.counts, self.proxies)
+        self._rates = MessageRates()
         self.turns = Turns(self.is_awaited)
         self.is_stopping = False
         self._hub = hub
@@ -163,6 +165,7 @@ class HubRunner:
             Forbidden: the identity may not snap.
             NotFound: an unknown name or group, or nobody to take a picture.
             Conflict: the id belongs to another snap.
+            RateLimited: too many with this token.
             StoreError: it could not be stored.
             ServerStopping: the hub takes nothing new.
         """
@@ -317,6 +320,14 @@ class HubRunner:
     def has_output(self, connection: Connection) -> None:
         """It has frames for the end of this loop turn."""
         self._connections.has_output(connection, self._loop)
+
+    def reading(self, connection: Connection, own: Reading, identity: Identity) -> Reading:
+        """Returns at which pace it is read, now that it is known whose token it has."""
+
+        def serves_cameras() -> bool:
+            return self._hub.role(connection.number) == "camera"
+
+        return self._rates.with_token(own, identity, self.limits, serves_cameras)
 
     def bound(self, connection: Connection) -> int:
         """Returns the unsent bytes at which it is dropped."""

@@ -104,11 +104,13 @@ class Problem(Message, frozen=True, tag="error"):
         code: stable name.
         detail: one line for a person.
         re: the id or snap it is about.
+        retry_after_s: when it may work, where that is known.
     """
 
     code: str
     detail: str
     re: str | None = None
+    retry_after_s: float | None = None
 
 
 class Event(Message, frozen=True, tag="event"):
