@@ -58,6 +58,7 @@ class Bench:
 
     Attributes:
         now: the hub's clock.
+        wall: the one on the wall, which somebody may set.
         inbox: what each session was sent.
         closed: sessions the hub closed, with code and reason.
         published: the hub's events for the rest of the process.
@@ -69,9 +70,10 @@ class Bench:
 
     def __init__(self, *, until: Until = "classified", patient: bool = False) -> None:
         self.now = 1000.0
+        self.wall = 1.7e9
         ids = (f"snap-{number}" for number in itertools.count(1))
         self.hub = Hub(
-            clock=lambda: self.now, wall=lambda: 1.7e9, new_id=lambda: next(ids), until=until
+            clock=lambda: self.now, wall=lambda: self.wall, new_id=lambda: next(ids), until=until
         )
         self.patient = patient
         self.inbox: dict[int, list[HubMessage | str]] = defaultdict(list)

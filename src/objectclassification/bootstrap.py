@@ -158,7 +158,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 engines=seen.engines,
                 inspect=runner.inspect,
                 forget=runner.forget,
-                online=partial(_online, runner),
+                presence=runner.cameras,
+                waiting=runner.waiting,
                 counts=counts,
                 ready=readiness.failing,
                 metrics=metrics.page,
@@ -266,22 +267,17 @@ async def _hub(
     stack.push_async_callback(recorder.finish)
     proxies = TrustedProxies(settings.trusted_proxies)
     limits = Limits.of(settings)
-    hub = Hub(snaps_per_minute=limits.snaps_per_minute)
+    hub = Hub(snaps_per_minute=limits.snaps_per_minute, grace_s=settings.presence_grace_s)
     runner = HubRunner(hub, recorder, tokens, proxies=proxies, limits=limits)
     left_open = await recorder.take_over()
     if left_open:
         log.warning("snaps of a killed server go on", snaps=len(left_open))
-    await runner.start(left_open)
+    await runner.start(left_open, await recorder.asleep())
     stack.push_async_callback(runner.stop)
     seen = PresenceRows(database)
     stack.push_async_callback(seen.finish)
     runner.subscribe(seen.watch)
     return runner
-
-
-def _online(runner: HubRunner) -> frozenset[str]:
-    found = runner.cameras().items()
-    return frozenset(name for name, camera in found if camera.state == "online")
 
 
 @asynccontextmanager

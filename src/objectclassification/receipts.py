@@ -13,13 +13,15 @@ import msgspec
 
 from objectclassification.change import Change
 
-State = Literal["requested", "delivered", "captured", "uploaded", "classified", "failed"]
+State = Literal["waiting", "requested", "delivered", "captured", "uploaded", "classified", "failed"]
 Until = Literal["captured", "uploaded", "classified"]
 Verdict = Literal["ok", "ng", "unsure"]
 Freshness = Literal["proven", "estimated", "replay"]
 ShotOrigin = Literal["controller", "camera"]
 """What a camera knows of it: whether it was asked, or began by itself."""
 Origin = Literal["controller", "camera", "schedule"]
+Policy = Literal["latest", "all"]
+"""Whether a waiting snap gives way to a newer one of the same sender."""
 Failure = Literal[
     "offline",
     "timeout",
@@ -29,13 +31,16 @@ Failure = Literal[
     "upload_failed",
     "classify_failed",
     "cancelled",
+    "expired",
+    "superseded",
 ]
 
 FAILURES: frozenset[str] = frozenset(get_args(Failure))
 CAMERA_FAILURES: frozenset[str] = frozenset({"stale", "dark", "capture_failed", "upload_failed"})
 """What a camera can know of; the others are for the server to say."""
-MISSING: frozenset[str] = frozenset({"offline", "timeout"})
+MISSING: frozenset[str] = frozenset({"offline", "timeout", "expired"})
 RANK: dict[str, int] = {
+    "waiting": -1,
     "requested": 0,
     "delivered": 1,
     "captured": 2,
@@ -228,15 +233,18 @@ class Receipt(msgspec.Struct, frozen=True):
         done: whether it ended.
         answered: shots that got as far as ``until``.
         failed: shots that failed for a reason of their own.
-        missing: shots that failed as ``offline`` or ``timeout``.
+        missing: shots that failed as ``offline``, ``timeout`` or ``expired``.
         elapsed_ms: from acceptance to the end; None while it is open.
         context: the caller's own small JSON object.
         shots: one for each target, by camera name.
         to: the selectors that were asked.
         until: how far the snap wanted to go.
-        deadline_s: seconds after acceptance at which it ends at the latest.
+        deadline_s: seconds after acceptance at which it ends at the latest; with ``ttl_s``, what a
+            camera has from each delivery on.
         origin: who started it.
         accepted_at: RFC 3339, UTC, by the server's clock.
+        ttl_s: seconds after acceptance that it waits for cameras that are away; None: it does not.
+        policy: whether it gives way, while it waits, to a newer one of the same sender.
     """
 
     snap: str
@@ -252,6 +260,13 @@ class Receipt(msgspec.Struct, frozen=True):
     deadline_s: float
     origin: Origin
     accepted_at: str
+    ttl_s: float | None = None
+    policy: Policy = "all"
+
+    @property
+    def lasts_s(self) -> float:
+        """Seconds after ``accepted_at`` at which it ends at the latest."""
+        return self.deadline_s if self.ttl_s is None else self.ttl_s
 
 
 def tally(shots: tuple[Shot, ...] | list[Shot], until: str) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import structlog
@@ -16,7 +17,7 @@ from objectclassification.errors import Conflict, StoreError
 from objectclassification.hub.effects import Ended, LeftOpen, NewSnap
 from objectclassification.messages import CameraOffer, CameraPlace, Event, failure
 from objectclassification.receipts import RANK, Receipt, Shot, ShotError, Until, rfc3339, tally
-from objectclassification.store import elsewhere, heads, snaps, snippets
+from objectclassification.store import elsewhere, heads, presence, snaps, snippets
 from objectclassification.store.writer import Database
 
 RETRY_S = 1.0
@@ -179,13 +180,18 @@ class DatabaseRecorder:
         def work(connection: Connection) -> list[LeftOpen]:
             left: list[LeftOpen] = []
             for row, receipt in snaps.unended(connection, before=now):
-                if row.accepted_at + row.deadline_s > now:
+                if row.ends_at > now:
                     left.append((_asked_now(row, now), receipt))
                 else:
                     _end(connection, receipt, now)
             return left
 
         return await self._database.write(work)
+
+    async def asleep(self) -> dict[str, float]:
+        """Until when cameras sleep that said so before this start, in seconds since the epoch."""
+        now = time.time()
+        return await self._database.read(lambda c: presence.asleep(c, at=now))
 
     def _row(self, snap: NewSnap) -> snaps.NewSnap:
         return snaps.NewSnap(
@@ -200,6 +206,8 @@ class DatabaseRecorder:
             context=snap.context,
             options=snap.options,
             accepted_at=datetime.fromisoformat(snap.accepted_at).timestamp(),
+            ttl_s=snap.ttl_s,
+            policy=snap.policy,
         )
 
 
@@ -216,6 +224,8 @@ def _asked_now(row: snaps.NewSnap, now: float) -> NewSnap:
         options=row.options,
         origin=row.origin,
         accepted_at=rfc3339(now),
+        ttl_s=row.ttl_s,
+        policy=row.policy,
     )
 
 
@@ -224,6 +234,8 @@ def _end(connection: Connection, receipt: Receipt, now: float) -> None:
     lasted_s = now - datetime.fromisoformat(receipt.accepted_at).timestamp()
     elapsed_ms = round(max(0.0, lasted_s) * 1000, 1)
     error = failure("timeout", "the server lost it before it came to its end")
+    if receipt.ttl_s is not None:
+        error = failure("expired", f"the camera did not answer within {receipt.ttl_s:g} s")
     shots = [
         _ended(shot, receipt.until, error)
         for shot in elsewhere.overdue(connection, receipt, receipt.shots)
@@ -240,7 +252,7 @@ def _ended(shot: Shot, until: Until, error: ShotError) -> Shot:
 
 
 class PresenceRows:
-    """Writes down when cameras were last here, from the hub's events.
+    """Writes down when cameras came and went, from the hub's events.
 
     Args:
         database: where the rows are.
@@ -248,24 +260,32 @@ class PresenceRows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._writes: set[asyncio.Task[None]] = set()
+        self._moved: list[presence.Moved] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def watch(self, event: Event) -> None:
         """Hears an event; subscribe it to the hub's runner."""
-        if event.topic == "cameras":
-            task = asyncio.get_running_loop().create_task(self._write(event, time.time()))
-            self._writes.add(task)
-            task.add_done_callback(self._writes.discard)
+        if event.topic != "cameras" or event.name == "forgotten":
+            return
+        data = event.data
+        at = data["since"] or time.time()
+        self._moved.append(presence.Moved(data["camera"], at, data["state"], data["until"]))
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def finish(self) -> None:
         """Waits for what is being written."""
-        await asyncio.gather(*self._writes)
+        if self._writing is not None:
+            await self._writing
 
-    async def _write(self, event: Event, now: float) -> None:
-        name, until = event.data["camera"], event.data.get("until")
+    async def _write(self) -> None:
+        """Writes until nothing is left: a fleet that comes at once is a few transactions."""
         try:
-            await self._database.write(
-                lambda c: snippets.seen(c, name, at=now, sleeps_until_at=until)
-            )
-        except StoreError as exc:  # it is said again when the camera comes or goes
-            log.warning("a camera's presence is not written", camera=name, why=exc.detail)
+            while self._moved:
+                moved, self._moved = self._moved, []
+                try:
+                    await self._database.write(partial(presence.note, moved=moved))
+                except StoreError as exc:  # it is said again when the cameras come or go
+                    log.warning("presence is not written", cameras=len(moved), why=exc.detail)
+        finally:
+            self._writing = None

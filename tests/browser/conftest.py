@@ -35,6 +35,6 @@ def no_script_fails() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server with :func:`tests.browser.site.fill` on it."""
-    with Served(tmp_path_factory.mktemp("shown") / "data") as served:
+    with Served(tmp_path_factory.mktemp("shown") / "data", presence_grace_s=0.2) as served:
         site.fill(served)
         yield served

@@ -33,6 +33,7 @@ PAGES = (
     Shown("error", "/settings/sessions?token=oc_nobody", signed_in=False),
     Shown("lost", "/nosuch"),
     Shown("cameras", "/"),
+    Shown("camera", "/cameras/door"),
     Shown("history", "/history"),
     Shown("history-of-a-label", "/history?label=espresso"),
     Shown("picture", lambda server: f"/pictures/{site.newest(server, 'workshop')}?similar=1"),

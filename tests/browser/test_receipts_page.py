@@ -90,3 +90,23 @@ def test_it_reads_without_javascript(browser: Browser, shown: Served) -> None:
     receipt.get_by_role("heading").get_by_role("link").click()
     expect(page.get_by_text("the camera is not connected")).to_be_visible()
     page.context.close()
+
+
+def test_what_waits_for_a_camera_is_shown_and_cancelled(browser: Browser, shown: Served) -> None:
+    with shown.camera("hut"):
+        pass
+    page = open_page(browser, shown)
+    tile = page.locator('[data-camera="hut"]')
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    asked = shown.call("POST", "/api/snaps", json={"to": ["hut"], "ttl_s": 7200})
+    assert asked.status_code == 202, asked.text
+    expect(tile.locator(".waits")).to_contain_text("Snaps that wait for it: 1, the first until")
+    page.goto(f"{shown.url}/snaps?waiting=1")
+    expect(page.get_by_role("article")).to_contain_text("waits for hut until")
+    page.goto(f"{shown.url}/cameras/hut")
+    expect(page.get_by_role("heading", name="Came and went")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("heading", name="Snaps that wait for it")).to_have_count(0)
+    ended = shown.call("GET", f"/api/snaps/{asked.json()['snap']}").json()
+    assert ended["shots"][0]["error"]["code"] == "cancelled"
+    page.context.close()

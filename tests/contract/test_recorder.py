@@ -16,9 +16,9 @@ from objectclassification.auth import Identity
 from objectclassification.errors import Conflict
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.hub.recorder import MemoryRecorder, Recorder
-from objectclassification.messages import CameraOffer, failure
+from objectclassification.messages import CameraOffer, Event, failure
 from objectclassification.receipts import Receipt, Shot, rfc3339
-from objectclassification.recorder import DatabaseRecorder
+from objectclassification.recorder import DatabaseRecorder, PresenceRows
 from objectclassification.store import jobs, snaps, uploads
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
@@ -226,6 +226,34 @@ class TestDatabase:
         assert (receipt.done, receipt.accepted_at) == (False, now)
         found = await database.read(lambda c: snaps.receipt(c, "snap-1"))
         assert not found.done
+
+    async def test_snaps_that_wait_are_taken_over_until_their_time_is_over(
+        self, database: Database
+    ) -> None:
+        recorder = DatabaseRecorder(database, "server-1")
+        kept = {"deadline_s": 5.0, "policy": "latest"}
+        ago = rfc3339(time.time() - 60)
+        waits = replace(SNAP, accepted_at=ago, ttl_s=600.0, **kept)  # type: ignore[arg-type]
+        over = replace(waits, id="snap-2", ttl_s=30.0)
+        for snap in (waits, over):
+            await recorder.store(snap)
+        ((new, receipt),) = await DatabaseRecorder(database, "server-1").take_over()
+        assert new.asks_the_same(waits)
+        assert (receipt.ttl_s, receipt.policy) == (600.0, "latest")
+        ended = await database.read(lambda c: snaps.receipt(c, "snap-2"))
+        assert (ended.done, ended.missing) == (True, 2)
+        assert {shot.error.code for shot in ended.shots if shot.error} == {"expired"}
+
+    async def test_who_sleeps_still_does_after_a_start(self, database: Database) -> None:
+        recorder = DatabaseRecorder(database, "server-1")
+        await register(recorder, "door", "yard")
+        rows = PresenceRows(database)
+        until = time.time() + 600
+        for camera, wakes in (("door", until), ("yard", time.time() - 1)):
+            data = {"camera": camera, "state": "asleep", "since": 1.0, "until": wakes}
+            rows.watch(Event(topic="cameras", name="disconnected", data=data))
+        await rows.finish()
+        assert await recorder.asleep() == {"door": until}
 
     @pytest.mark.parametrize(
         ("origin", "states"),

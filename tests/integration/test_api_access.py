@@ -152,6 +152,7 @@ TABLE = (
         body={"json": {"detect": False}},
     ),
     Call("DELETE /api/cameras/{name}", ADMINS, 404, lambda s: "/api/cameras/none"),
+    Call("GET /api/cameras/{name}/presence", READERS, 404, lambda s: "/api/cameras/none/presence"),
     Call("GET /api/cameras/{name}/report", SNAPPERS, 404, lambda s: "/api/cameras/none/report"),
     Call("POST /api/tokens", ADMINS, 201, body={"json": {"role": "viewer"}}),
     Call("GET /api/tokens", ADMINS),
@@ -192,6 +193,7 @@ TABLE = (
     Call("GET /healthz", ANYBODY),
     Call("GET /readyz", ANYBODY),
     Call("GET /", READERS),
+    Call("GET /cameras/{name}", READERS, 404, lambda s: "/cameras/none"),
     Call("GET /history", READERS),
     Call(
         "GET /pictures/{picture_id}",

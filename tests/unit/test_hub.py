@@ -10,7 +10,7 @@ import pytest
 from objectclassification.auth import Identity
 from objectclassification.errors import Conflict, Forbidden, NotFound, ServerStopping
 from objectclassification.hub.effects import SaveShots
-from objectclassification.hub.live import MAX_OWN_SNAPS
+from objectclassification.hub.index import MAX_OWN_SNAPS
 from objectclassification.messages import (
     Accepted,
     CameraOffer,

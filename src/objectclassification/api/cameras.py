@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 from fastapi import APIRouter, Request
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from objectclassification.api.access import Admin, Reader, Snapper, Used, answer, json_body
 from objectclassification.detection import Detect
-from objectclassification.errors import BadMessage, Conflict
-from objectclassification.receipts import Picture, rfc3339
+from objectclassification.errors import BadMessage, Conflict, NotFound
+from objectclassification.hub.presence import CameraPresence, PresenceState
+from objectclassification.receipts import Picture, Receipt, rfc3339
 from objectclassification.store import pictures, snippets
+from objectclassification.store import presence as stored_presence
+
+MOST_WAITING = 64
+"""Snaps that are shown of those that wait for a camera: all there may be."""
 
 router = APIRouter(prefix="/api/cameras", tags=["cameras"])
+
+
+class WaitingSnap(msgspec.Struct, frozen=True):
+    """A snap that waits for a camera to come back.
+
+    Attributes:
+        snap: its id.
+        until: when it is given up, RFC 3339, UTC.
+    """
+
+    snap: str
+    until: str
 
 
 class Camera(msgspec.Struct, frozen=True):
@@ -22,27 +42,55 @@ class Camera(msgspec.Struct, frozen=True):
         name: its name.
         snippet: its slot.
         online: whether it is connected now.
+        state: ``online``; ``reconnecting``, gone since a moment; ``asleep``, absent on purpose;
+            ``offline``.
+        since: when that began, RFC 3339, UTC; None if the server does not know.
         groups: the groups it is in.
         source: where its frames come from, secrets masked.
         agent: what it runs on.
         version: of its program.
-        last_seen_at: RFC 3339, UTC, or None if it never connected.
+        address: where it connects from, or last did since the server's start.
+        latency_ms: from the last ping to its answer, while it is connected.
+        dropped: messages of its program that could not be used, and for it that it did not read in
+            time, since the server's start.
+        last_seen_at: RFC 3339, UTC, or None if it never connected; to within a heartbeat.
         sleeps_until_at: RFC 3339, UTC, if it said so.
         picture: its newest one.
         detect: whether its pictures get boxes, where the snap does not say.
+        waiting: snaps that wait for it to come back, the oldest first.
     """
 
     name: str
     snippet: int
     online: bool
+    state: PresenceState
+    since: str | None
     groups: tuple[str, ...]
     source: str
     agent: str
     version: str
+    address: str
+    latency_ms: float | None
+    dropped: int
     last_seen_at: str | None
     sleeps_until_at: str | None
     picture: Picture | None
     detect: Detect = False
+    waiting: tuple[WaitingSnap, ...] = ()
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A camera came or went.
+
+    Attributes:
+        at: RFC 3339, UTC.
+        state: what it is since: ``online``, ``offline`` or ``asleep``.
+        sleeps_until_at: when it was to be back, if it was to sleep; RFC 3339, UTC.
+    """
+
+    at: str
+    state: str
+    sleeps_until_at: str | None
 
 
 class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,9 +124,15 @@ async def change(name: str, request: Request, parts: Used, identity: Snapper) ->
 @router.delete("/{name}", summary="Forget a camera")
 async def forget(name: str, parts: Used, identity: Admin) -> Response:
     """Lists a camera no more that is gone; its pictures and its slot stay, and it may come back."""
-    if name in parts.online():
+    found = parts.presence().get(name)
+    if found is not None and found.online:
         raise Conflict(f"the camera {name} is connected: end its program first")
-    await parts.database.write(lambda c: snippets.forget(c, name))
+
+    def work(connection: Connection) -> None:
+        snippets.forget(connection, name)
+        stored_presence.forget(connection, name)
+
+    await parts.database.write(work)
     parts.forget(name)
     return Response(status_code=204)
 
@@ -89,26 +143,80 @@ async def report(name: str, parts: Used, identity: Snapper) -> Response:
     return answer(await parts.inspect(name))
 
 
+@router.get("/{name}/presence", summary="When a camera came and went")
+async def history(name: str, parts: Used, identity: Reader) -> Response:
+    """Lists a camera's comings and goings, newest first, the last hundred."""
+    return answer(await list_moves(parts, name))
+
+
+async def list_moves(parts: Used, name: str) -> list[Moved]:
+    """Returns a camera's comings and goings, newest first.
+
+    Raises:
+        NotFound: there is no such camera.
+    """
+    if name not in parts.presence():
+        raise NotFound(f"no camera {name[:64]}")
+    rows = await parts.database.read(lambda c: stored_presence.history(c, name))
+    return [Moved(rfc3339(row.at), row.state, _time(row.sleeps_until_at)) for row in rows]
+
+
 async def list_cameras(parts: Used) -> list[Camera]:
     """Returns the cameras by name."""
-    online = parts.online()
+    there = parts.presence()
     rows = await parts.database.read(snippets.all_cameras)
     slots = {slot.number: slot for slot in await parts.database.read(snippets.all_slots)}
     ids = [slot.picture_id for slot in slots.values() if slot.picture_id]
     found = await parts.database.read(lambda c: pictures.by_ids(c, ids))
     return [
-        Camera(
-            name=row.name,
-            snippet=row.snippet,
-            online=row.name in online,
-            groups=row.groups,
-            source=row.source,
-            agent=row.agent,
-            version=row.version,
-            last_seen_at=None if row.last_seen_at is None else rfc3339(row.last_seen_at),
-            sleeps_until_at=None if row.sleeps_until_at is None else rfc3339(row.sleeps_until_at),
-            picture=found.get(slots[row.snippet].picture_id or ""),
-            detect=row.detect,
+        _camera(
+            row,
+            there.get(row.name, _UNKNOWN),
+            found.get(slots[row.snippet].picture_id or ""),
+            parts.waiting(row.name, MOST_WAITING),
         )
         for row in rows
     ]
+
+
+_UNKNOWN = CameraPresence("offline", ())
+
+
+def _camera(
+    row: snippets.CameraRow,
+    presence: CameraPresence,
+    picture: Picture | None,
+    waiting: list[Receipt],
+) -> Camera:
+    last_seen = row.last_seen_at if presence.last_seen is None else presence.last_seen
+    since = presence.since
+    if since is None and not presence.online:  # it left before this start
+        since = last_seen
+    return Camera(
+        name=row.name,
+        snippet=row.snippet,
+        online=presence.online,
+        state=presence.state,
+        since=_time(since),
+        groups=row.groups,
+        source=row.source,
+        agent=row.agent,
+        version=row.version,
+        address=presence.address,
+        latency_ms=presence.latency_ms,
+        dropped=presence.dropped,
+        last_seen_at=_time(last_seen),
+        sleeps_until_at=_time(presence.asleep_until or row.sleeps_until_at),
+        picture=picture,
+        detect=row.detect,
+        waiting=tuple(WaitingSnap(one.snap, waits_until(one)) for one in waiting),
+    )
+
+
+def waits_until(receipt: Receipt) -> str:
+    """Returns when a snap that waits is given up, RFC 3339, UTC."""
+    return rfc3339(datetime.fromisoformat(receipt.accepted_at).timestamp() + receipt.lasts_s)
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else rfc3339(at)

@@ -15,6 +15,7 @@ from objectclassification.classification.outcome import Outcome
 from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
+from objectclassification.hub.presence import CameraPresence
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
 from objectclassification.rules import Rule
@@ -124,7 +125,8 @@ class Parts:
         engines: who has models elsewhere.
         inspect: asks a connected camera how it is.
         forget: has the hub know a camera no more, until it connects.
-        online: names of the cameras that are connected now.
+        presence: every camera that the hub knows, and whether it is there.
+        waiting: receipts of snaps that wait for a camera, or any, the oldest first; so many.
         counts: of requests.
         ready: what is wrong, by what was looked at; empty when all is well.
         metrics: the Prometheus page.
@@ -145,7 +147,8 @@ class Parts:
     engines: Engines
     inspect: Callable[[str], Awaitable[CameraReport]]
     forget: Callable[[str], None]
-    online: Callable[[], frozenset[str]]
+    presence: Callable[[], dict[str, CameraPresence]]
+    waiting: Callable[[str | None, int], list[Receipt]]
     counts: HttpCounts
     ready: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[], Awaitable[bytes]]

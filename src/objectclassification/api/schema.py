@@ -11,7 +11,7 @@ import msgspec
 from fastapi import FastAPI
 
 from objectclassification import __version__
-from objectclassification.api.cameras import Camera, CameraSettings
+from objectclassification.api.cameras import Camera, CameraSettings, Moved
 from objectclassification.api.deletions import DeletionShown, DeletionWanted
 from objectclassification.api.heads import Activation
 from objectclassification.api.history import DayCounts, ScorePage
@@ -67,6 +67,7 @@ _ANSWERS: dict[tuple[str, str], tuple[Any, dict[str, str]]] = {
     ("get", "/api/cameras"): (list[Camera], {"200": "The cameras"}),
     ("patch", "/api/cameras/{name}"): (Camera, {"200": "The camera as it is now"}),
     ("get", "/api/cameras/{name}/report"): (CameraReport, {"200": "What the camera answered"}),
+    ("get", "/api/cameras/{name}/presence"): (list[Moved], {"200": "The newest first"}),
     ("get", "/api/rules"): (list[Rule], {"200": "The rules"}),
     ("post", "/api/rules"): (Rule, {"201": "It judges", "200": "It was there already"}),
     ("get", "/api/verdicts"): (list[Counted], {"200": "Hours with pictures, oldest first"}),

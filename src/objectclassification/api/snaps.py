@@ -53,8 +53,14 @@ async def recent(
     context: Annotated[list[str] | None, Query(max_length=8)] = None,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_A_PAGE)] = 50,
+    waiting: bool = False,
 ) -> Response:
-    """Lists receipts, newest first; ``context=key=value`` may be given more than once."""
+    """Lists receipts, newest first; ``context=key=value`` may be given more than once.
+
+    With ``waiting=1`` those that wait for cameras which are away, the oldest first, on one page.
+    """
+    if waiting:
+        return answer(ReceiptPage(tuple(parts.waiting(None, limit)), None))
     wanted = dict(_pair(text) for text in context or ())
     found = await parts.database.read(
         lambda c: snaps.recent(c, context=wanted, before=cursor, limit=limit + 1)

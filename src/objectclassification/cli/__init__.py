@@ -23,6 +23,8 @@ _MODULES = (
     "login",
     "snap",
     "schedule",
+    "waiting",
+    "cameras",
     "label",
     "teach",
     "heads",

@@ -95,6 +95,13 @@ def camera(
     once: Annotated[
         bool, typer.Option("--once", help="Take and deliver what is due, or one picture; exit.")
     ] = False,
+    next_in: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="With --once: when it runs again, as 1h; the server expects it then.",
+        ),
+    ] = None,
     token_file: TokenFile = None,
     ca: Ca = None,
     log_level: Annotated[
@@ -137,7 +144,10 @@ def camera(
         cameras, own = (one_camera(**told),), name
     connection = find_connection(url, token_file, ca)
     folder, most_bytes = spool or spool_folder() / own, spool_max * 2**20
-    asyncio.run(_serve(connection, cameras, folder, most_bytes, ring, once=once))
+    next_in_s = _next_in_s(next_in, once=once)
+    asyncio.run(
+        _serve(connection, cameras, folder, most_bytes, ring, once=once, next_in_s=next_in_s)
+    )
 
 
 def _keep_warm_s(seconds: float | None, *, warm: bool, cold: bool) -> float | None:
@@ -148,6 +158,17 @@ def _keep_warm_s(seconds: float | None, *, warm: bool, cold: bool) -> float | No
     return 0.0 if cold else seconds
 
 
+def _next_in_s(text: str | None, *, once: bool) -> float | None:
+    from objectclassification.cli.durations import seconds
+    from objectclassification.messages import MAX_SLEEP_S
+
+    if text is None:
+        return None
+    if not once:
+        raise typer.BadParameter("--next-in says when the next --once is: give both")
+    return seconds("--next-in", text, least=1, most=MAX_SLEEP_S)
+
+
 async def _serve(
     connection: Connection,
     cameras: Sequence[CameraSettings],
@@ -156,6 +177,7 @@ async def _serve(
     ring: LogRing,
     *,
     once: bool,
+    next_in_s: float | None,
 ) -> None:
     from objectclassification.cli.supervised import new_notifier
     from objectclassification.client.camera import serve_cameras
@@ -189,6 +211,7 @@ async def _serve(
         tell,
         stop=stop,
         once=once,
+        next_in_s=next_in_s,
         spool_max_bytes=spool_max_bytes,
         log=ring.lines,
         tell_trouble=tell_trouble if sys.stderr.isatty() else None,

@@ -48,6 +48,18 @@ def snap(
         float,
         typer.Option(metavar="S", min=0.001, max=86_400, help="Seconds after which the snap ends."),
     ] = 10.0,
+    ttl: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Wait this long for cameras that are away, as 2h; prints the receipt at once.",
+        ),
+    ] = None,
+    policy: Annotated[
+        Literal["latest", "all"],
+        typer.Option(help="latest: gives way, while it waits, to a newer one of yours."),
+    ] = "all",
+    wait: Annotated[bool, typer.Option("--wait", help="With --ttl: wait for its end.")] = False,
     ask: Annotated[
         str | None,
         typer.Option(metavar="HEAD", help="Answer with this head's classes only, or not at all."),
@@ -70,7 +82,9 @@ def snap(
 
     Exits with 0 only when every camera answered.
     """
+    from objectclassification.cli.durations import seconds
     from objectclassification.config import find_connection
+    from objectclassification.messages import MAX_TTL_S, MIN_TTL_S
 
     if bool(names) == all_:
         both = "give either names or --all, not both"
@@ -80,8 +94,17 @@ def snap(
     options: dict[str, Any] = {} if ask is None else {"ask": ask}
     if detect or classify_boxes:
         options["detect"] = "classify" if classify_boxes else True
-    request = _request(names or ["*"], until, context or [], deadline, options)
+    ttl_s = None if ttl is None else seconds("--ttl", ttl, least=MIN_TTL_S, most=MAX_TTL_S)
+    if wait and ttl_s is None:
+        raise typer.BadParameter("--wait is for a snap with --ttl: any other is waited for")
+    if out is not None and ttl_s is not None and not wait:
+        raise typer.BadParameter("--out needs the pictures: give --wait, too")
+    wanted = {"until": until, "deadline_s": deadline, "ttl_s": ttl_s, "policy": policy}
+    request = _request(names or ["*"], context or [], {**wanted, "options": options})
     connection = find_connection(server, token_file, ca)
+    if ttl_s is not None and not wait:
+        _leave(connection, request, as_json=json)
+        return
     result = _run(connection, request, quiet=json, ask=ask)
     files = _save(connection, result, out) if out is not None else {}
     if json:
@@ -94,9 +117,7 @@ def snap(
         raise typer.Exit(1)
 
 
-def _request(
-    names: list[str], until: str, context: list[str], deadline_s: float, options: dict[str, Any]
-) -> SnapRequest:
+def _request(names: list[str], context: list[str], told: dict[str, Any]) -> SnapRequest:
     """The request, checked by the same rules as on the hub."""
     import msgspec
 
@@ -106,17 +127,32 @@ def _request(
     pairs = dict(text.partition("=")[::2] for text in context)
     if any("=" not in text for text in context):
         raise typer.BadParameter("--context looks like KEY=VALUE")
-    wanted = {
-        "to": names,
-        "until": until,
-        "context": pairs,
-        "deadline_s": deadline_s,
-        "options": options,
-    }
     try:
-        return read_snap_request(msgspec.json.encode(wanted))
+        return read_snap_request(msgspec.json.encode({"to": names, "context": pairs, **told}))
     except BadMessage as exc:
         raise typer.BadParameter(exc.detail) from exc
+
+
+def _leave(connection: Connection, request: SnapRequest, *, as_json: bool) -> None:
+    """Asks for a snap that may wait, and shows its receipt as it is now."""
+    import msgspec
+
+    from objectclassification.client.http import Http
+    from objectclassification.receipts import Receipt
+
+    with Http(connection) as http:
+        body = msgspec.to_builtins(request)
+        del body["type"]
+        found = http.json("POST", "/api/snaps", body)
+    receipt = msgspec.convert(found, Receipt)
+    if as_json:
+        print(msgspec.json.encode(receipt).decode())
+        return
+    console = new_console()
+    console.print(_table(list(receipt.shots), None))
+    number = sum(shot.state == "waiting" for shot in receipt.shots)
+    console.print(f"snap {receipt.snap}: {number} of {len(receipt.shots)} cameras are away")
+    print(f"objectclassification waiting cancel {receipt.snap}")
 
 
 def _run(connection: Connection, request: SnapRequest, *, quiet: bool, ask: str | None) -> Snapped:

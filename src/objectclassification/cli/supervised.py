@@ -28,7 +28,7 @@ def show_cameras(notifier: Notifier, runner: HubRunner, url: str) -> None:
     update: asyncio.TimerHandle | None = None
 
     def text() -> str:
-        online = sum(camera.state == "online" for camera in runner.cameras().values())
+        online = runner.population().cameras["online"]
         return f"serving {url}, {online} {'camera' if online == 1 else 'cameras'} online"
 
     def on_event(event: Event) -> None:

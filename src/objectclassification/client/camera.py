@@ -44,6 +44,7 @@ from objectclassification.messages import (
     Inspect,
     Problem,
     ShotReport,
+    Sleep,
     SnapOrder,
     Welcome,
     failure,
@@ -69,6 +70,7 @@ async def serve_cameras(
     *,
     stop: asyncio.Event,
     once: bool = False,
+    next_in_s: float | None = None,
     spool_max_bytes: int = DEFAULT_MAX_BYTES,
     log: Callable[[], Sequence[str]] = tuple,
     tell_trouble: Callable[[str], None] | None = None,
@@ -81,6 +83,8 @@ async def serve_cameras(
         spool: folder of the pictures that are not uploaded yet; this program's own.
         tell: takes each line for the person at the screen.
         stop: ends it, once what is under way has ended, or 5 s later.
+        next_in_s: with ``once``, in how many seconds the next run is; the hub expects the cameras
+            then.
         once: take and deliver what is due, or a picture of its own of each camera that nothing is
             due for, and end.
         spool_max_bytes: the most that the pictures in the spool may take.
@@ -133,7 +137,7 @@ async def serve_cameras(
         delivery = Delivery(kept, spool / refused.FOLDER, new_uploader, reports, tell)
         examiner = Examiner(shooters, kept, spool, spool / refused.FOLDER, log)
         program = CameraProgram(link, shooters, reports, delivery, examiner, tell)
-        await program.run(stop, once=once)
+        await program.run(stop, once=once, next_in_s=next_in_s)
 
 
 class CameraProgram:
@@ -168,7 +172,7 @@ class CameraProgram:
         self._under_way: set[asyncio.Task[None]] = set()
         self._trouble: CaptureError | None = None
 
-    async def run(self, stop: asyncio.Event, *, once: bool) -> None:
+    async def run(self, stop: asyncio.Event, *, once: bool, next_in_s: float | None = None) -> None:
         """Runs until it is told to stop, has done its ``once``, or cannot go on."""
         for shooter in self._shooters.values():
             shooter.open()
@@ -176,7 +180,7 @@ class CameraProgram:
         delivering = asyncio.create_task(self._delivery.run())
         tasks = [listening, delivering, asyncio.create_task(_wait(stop))]
         if once:
-            tasks.append(asyncio.create_task(self._do_once()))
+            tasks.append(asyncio.create_task(self._do_once(next_in_s)))
         try:
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             listening.cancel()
@@ -298,7 +302,7 @@ class CameraProgram:
             )
         )
 
-    async def _do_once(self) -> None:
+    async def _do_once(self, next_in_s: float | None) -> None:
         limit_s = ONCE_CONNECT_S + ONCE_S
         try:
             async with asyncio.timeout(limit_s):
@@ -311,9 +315,18 @@ class CameraProgram:
         except TimeoutError as exc:
             detail = "not everything is delivered; what was taken is in the spool, for the next run"
             raise TimedOut(detail, after_s=limit_s) from exc
+        finally:
+            if next_in_s is not None:
+                await self._say_sleep(next_in_s)
         trouble: ObjectClassificationError | None = self._trouble or self._delivery.refusal
         if trouble is not None:
             raise trouble
+
+    async def _say_sleep(self, in_s: float) -> None:
+        # In seconds: a machine that sleeps may wake without a clock.
+        with suppress(ServerUnreachable):  # then the hub takes it for lost, which it is
+            for name in self._shooters:
+                await self._link.send(Sleep(camera=name, in_s=in_s))
 
     def _take_own(self, name: str) -> None:
         order = SnapOrder(id=str(uuid7()), camera=name, deadline_s=OWN_DEADLINE_S)

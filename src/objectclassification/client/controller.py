@@ -105,7 +105,8 @@ async def snap(
     )
     origin = connection.origin
     shots: dict[str, Shot] = {}
-    most_s = PATIENCE_S + request.deadline_s + GRACE_S
+    lasts_s = request.deadline_s if request.ttl_s is None else request.ttl_s
+    most_s = PATIENCE_S + lasts_s + GRACE_S
     try:
         async with asyncio.timeout(most_s), link:
             async for message in link:

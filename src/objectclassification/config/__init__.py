@@ -70,6 +70,7 @@ class ServerSettings(BaseSettings):
         engine_timeout_s: for the answer of a model at an engine elsewhere.
         engine_headers: a TOML file with what engines want to be sent, such as a token.
         job_lease_s: after this a job of a dead worker is done by another.
+        presence_grace_s: a camera that is back within this time was not away.
         header_timeout_s: for a request's headers.
         body_timeout_s: for the next piece of a request's body.
         max_connections_per_token: with one token at the same time.
@@ -114,6 +115,7 @@ class ServerSettings(BaseSettings):
     engine_timeout_s: float = Field(default=10.0, gt=0, le=60)
     engine_headers: Path | None = None
     job_lease_s: float = Field(default=90.0, gt=0)
+    presence_grace_s: float = Field(default=5.0, ge=0, le=300)
     header_timeout_s: float = Field(default=20.0, gt=0)
     body_timeout_s: float = Field(default=30.0, gt=0)
     max_connections_per_token: int = Field(default=16_384, gt=0)

@@ -293,6 +293,8 @@ class Connection(asyncio.Protocol):
             self._take_fragment(frame)
         elif frame.opcode is Opcode.BINARY:
             self._runner.received_binary(self)
+        elif frame.opcode is Opcode.PONG:
+            self._runner.ponged(self, bytes(frame.data))
 
     def _take_fragment(self, frame: Frame) -> None:
         if self._parts is None:

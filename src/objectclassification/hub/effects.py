@@ -13,7 +13,7 @@ from objectclassification.auth import Identity
 from objectclassification.condition import CameraReport
 from objectclassification.errors import ObjectClassificationError
 from objectclassification.messages import CameraOffer, Topic
-from objectclassification.receipts import Origin, Receipt, Shot, Until
+from objectclassification.receipts import Origin, Policy, Receipt, Shot, Until
 
 # RFC 6455, section 7.4.1, and the IANA registry.
 CLOSE_NORMAL = 1000
@@ -36,6 +36,8 @@ class NewSnap:
         options: for the cameras and the classification.
         origin: who started it.
         accepted_at: RFC 3339, UTC, by the server's clock.
+        ttl_s: seconds after ``accepted_at`` that it waits for cameras that are away, if it does.
+        policy: whether it gives way, while it waits, to a newer one of the same sender.
     """
 
     id: str
@@ -48,6 +50,13 @@ class NewSnap:
     options: dict[str, Any] = field(default_factory=dict)
     origin: Origin = "controller"
     accepted_at: str = ""
+    ttl_s: float | None = None
+    policy: Policy = "all"
+
+    @property
+    def lasts_s(self) -> float:
+        """Seconds after ``accepted_at`` at which it ends at the latest."""
+        return self.deadline_s if self.ttl_s is None else self.ttl_s
 
     def asks_the_same(self, other: NewSnap) -> bool:
         """Whether the other one is this request, sent again by the same caller."""
@@ -60,6 +69,8 @@ class NewSnap:
             and self.context == other.context
             and self.options == other.options
             and self.origin == other.origin
+            and self.ttl_s == other.ttl_s
+            and self.policy == other.policy
         )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-PING = b"\x89\x00"
-"""Without a payload."""
+
+def ping_frame(payload: bytes) -> bytes:
+    """Returns a ping, whose answer has the same payload of at most 125 bytes."""
+    return b"\x89%c%b" % (len(payload), payload)
 
 
 def text_frame(payload: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from objectclassification.errors import (
     BadMessage,
@@ -17,6 +17,9 @@ from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.presence import Cameras
 from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.messages import CameraPlace, Hello, Problem, Welcome
+
+MOST_PENDING = 256
+"""Orders in one ``welcome``, which is a message that clients can read; more follow it."""
 
 
 class NameInUse(Conflict):
@@ -95,12 +98,14 @@ class Greeter:
     def registered(self, session: Session, places: Mapping[str, CameraPlace]) -> None:
         """Welcomes a camera program with its slots and its open snaps."""
         session.placed = True
-        self._cameras.arrived(session)
+        came = self._cameras.arrived(session)
         cameras = tuple(places[name] for name in session.offers)
         pending = self._snaps.pending(session)
-        welcome = Welcome(self._heartbeat_s, cameras=cameras, pending=pending)
+        welcome = Welcome(self._heartbeat_s, cameras=cameras, pending=pending[:MOST_PENDING])
         self._out.send([session.id], welcome)
-        for name in session.offers:
+        for order in pending[MOST_PENDING:]:
+            self._out.send([session.id], order)
+        for name in came:
             self._out.publish("cameras", "connected", self._cameras.event_data(name))
 
     def refused(self, session: Session, error: ObjectClassificationError) -> None:
@@ -109,7 +114,11 @@ class Greeter:
         self._out.send([session.id], Problem(code=error.code, detail=error.detail))
 
     def left(self, session: Session) -> None:
-        """A session is gone: tells of its cameras."""
+        """A session is gone: tells of its cameras that are not expected back at once."""
         if session.placed:
-            for name in session.offers:
-                self._out.publish("cameras", "disconnected", self._cameras.event_data(name))
+            self.away(self._cameras.left(session))
+
+    def away(self, names: Iterable[str]) -> None:
+        """Tells of cameras that are not there any more."""
+        for name in names:
+            self._out.publish("cameras", "disconnected", self._cameras.event_data(name))

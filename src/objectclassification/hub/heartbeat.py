@@ -9,7 +9,7 @@ import structlog
 
 from objectclassification.hub.connection import HANDSHAKE_TIMEOUT_S, Connection
 from objectclassification.hub.counts import Counts
-from objectclassification.hub.frames import PING
+from objectclassification.hub.frames import ping_frame
 
 MISSED_BEATS = 3
 SLICES = 20
@@ -34,12 +34,19 @@ class Heartbeat:
         self._counts = counts
         self._interval_s = interval_s
         self._slice = 0
+        self._beat = 0
+        self._pings: dict[int, tuple[bytes, float]] = {}  # by slice: the last one, and when
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begins, on the running loop."""
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(self._interval_s / SLICES, self._sweep)
+
+    def took_s(self, connection: Connection, payload: bytes) -> float | None:
+        """Returns how long the answer to a ping was under way; None if it answers none of ours."""
+        sent, at = self._pings.get(connection.number % SLICES, (b"", 0.0))
+        return asyncio.get_running_loop().time() - at if payload == sent else None
 
     def stop(self) -> None:
         """Ends."""
@@ -49,6 +56,10 @@ class Heartbeat:
     def _sweep(self) -> None:
         """Pings one slice, and drops the silent, the half-shaken and the half-closed."""
         now = asyncio.get_running_loop().time()
+        self._beat += 1
+        payload = self._beat.to_bytes(8, "big")
+        self._pings[self._slice] = payload, now
+        ping = ping_frame(payload)
         for connection in self._connections:
             quiet_s = now - connection.since
             if connection.is_open:
@@ -57,7 +68,7 @@ class Heartbeat:
                     _log.info("dropped: silent", peer=connection.peer, quiet_s=round(quiet_s, 1))
                     connection.abort()
                 elif connection.number % SLICES == self._slice:
-                    connection.send(PING)
+                    connection.send(ping)
             elif quiet_s > HANDSHAKE_TIMEOUT_S:
                 self._counts.dropped.handshake += 1
                 connection.abort()

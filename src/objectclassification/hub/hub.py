@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import uuid_utils
@@ -30,7 +31,7 @@ from objectclassification.hub.greeting import Greeter
 from objectclassification.hub.inspections import Inspections
 from objectclassification.hub.live import LiveSnaps
 from objectclassification.hub.outbox import Outbox
-from objectclassification.hub.presence import CameraPresence, Cameras, Population
+from objectclassification.hub.presence import GRACE_S, CameraPresence, Cameras, Population
 from objectclassification.hub.rates import SnapRates
 from objectclassification.hub.requests import Requests
 from objectclassification.hub.selectors import choose
@@ -64,6 +65,7 @@ class Hub:
         until: no snap goes further than this; a hub alone ends at ``captured``.
         heartbeat_s: told to clients in ``welcome``; the pings are the shell's.
         snaps_per_minute: how many a token may ask for; None is any number.
+        grace_s: a camera that is back within this time was not away.
 
     Attributes:
         counts: what happened so far; the shell counts in it too.
@@ -80,15 +82,17 @@ class Hub:
         until: Until = "classified",
         heartbeat_s: float = 20.0,
         snaps_per_minute: float | None = None,
+        grace_s: float = GRACE_S,
     ) -> None:
         self.heartbeat_s = heartbeat_s
         self.counts = Counts()
         self._clock = clock
+        self._wall = wall
         self._requests = Requests(wall, new_id, until)
         self._rates = SnapRates(snaps_per_minute)
         self._stopping = False
         self._sessions = Sessions()
-        self._cameras = Cameras(self._sessions, wall)
+        self._cameras = Cameras(self._sessions, clock, wall, grace_s)
         self._out = Outbox(self._sessions)
         self.snaps = LiveSnaps(self._sessions, self._out, clock)
         self._inspections = Inspections(
@@ -103,7 +107,7 @@ class Hub:
     @property
     def due_at(self) -> float:
         """When :meth:`tick` has something to do, by the clock; infinite if nothing waits."""
-        return min(self.snaps.due_at, self._inspections.due_at)
+        return min(self.snaps.due_at, self._inspections.due_at, self._cameras.due_at)
 
     @property
     def live_snaps(self) -> int:
@@ -135,11 +139,14 @@ class Hub:
     # Connections.
 
     def know(
-        self, cameras: Mapping[str, tuple[str, ...]], left_open: Iterable[LeftOpen] = ()
+        self,
+        cameras: Mapping[str, tuple[str, ...]],
+        left_open: Iterable[LeftOpen] = (),
+        asleep: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        """Takes the cameras, with their groups, and the snaps that were there before this hub."""
-        self._cameras.know(cameras)
-        for new, receipt in left_open:
+        """Takes what was there before this hub: cameras with their groups, snaps, who sleeps."""
+        self._cameras.know(cameras, asleep)
+        for new, receipt in sorted(left_open, key=lambda left: left[1].accepted_at):
             self.snaps.adopt(new, receipt)
 
     def forget(self, camera: str) -> None:
@@ -147,9 +154,16 @@ class Hub:
         self._cameras.forget(camera)
         self._out.publish("cameras", "forgotten", self._cameras.event_data(camera))
 
-    def connect(self, session: int, identity: Identity) -> None:
+    def connect(self, session: int, identity: Identity, address: str = "") -> None:
         """A connection was opened with a good token."""
-        self._sessions.add(session, identity)
+        self._sessions.add(session, identity, address)
+
+    def ponged(self, session: int, latency_s: float) -> None:
+        """A connection answered a ping."""
+        found = self._sessions.get(session)
+        if found is not None:
+            found.heard_at = self._wall()
+            found.latency_ms = round(latency_s * 1000, 1)
 
     def disconnect(self, session: int) -> None:
         """A connection is gone. Its open shots wait: it may come back before the deadline."""
@@ -213,7 +227,7 @@ class Hub:
                     self._inspections.answered(sender, message)
                 case Sleep() as message:
                     sender.must_serve(message.camera)
-                    self._cameras.sleeps(message.camera, message.until)
+                    self._cameras.sleeps(message.camera, until=message.until, in_s=message.in_s)
         except BadMessage as exc:
             self._refuse(sender, exc.code, exc.detail, exc.re or re)
         except RateLimited as exc:  # its messages are not bad; the runner sees how many there are
@@ -256,6 +270,7 @@ class Hub:
             NotFound: an unknown name or group, or nobody to take a picture.
             Conflict: the id belongs to another live snap.
             RateLimited: too many with this token.
+            Busy: too many wait for one of the cameras.
             ServerStopping: the hub takes nothing new.
         """
         identity.require("snap")
@@ -267,7 +282,10 @@ class Hub:
             self.snaps.join(live, again, session)
             return live.new.id
         self._rates.take(identity, self._clock())
-        cameras = choose(request.to, known=self._cameras.groups, connected=self._sessions.by_camera)
+        known = self._cameras.groups
+        # One that waits is for whoever is away, too.
+        there = self._sessions.by_camera if request.ttl_s is None else known
+        cameras = choose(request.to, known=known, connected=there)
         new = self._requests.snap(request, identity, cameras, origin=origin)
         return self.snaps.begin(new, follower=session, relayed=relayed).new.id
 
@@ -324,12 +342,14 @@ class Hub:
         """Does what is due: tells followers, saves ended shots, ends what is over its deadline."""
         self.snaps.tick()
         self._inspections.tick()
+        self._greeter.away(self._cameras.overdue())
 
     def stop(self) -> None:
-        """Takes no new snaps, and ends the open ones; then ``live_snaps`` falls to zero."""
+        """Takes no new snaps, and ends the open ones; ``snaps.index.to_settle`` falls to zero."""
         self._stopping = True
         self.snaps.stop()
         self._inspections.stop()
+        self._greeter.away(self._cameras.stop())
 
     # What each message does.
 
@@ -362,6 +382,7 @@ class Hub:
         self.snaps.changed(snap)
 
     def _refuse(self, session: Session, code: str, detail: str, re: str | None) -> None:
+        session.dropped += 1
         if session.may_err(self._clock()):
             self._out.send([session.id], Problem(code=code, detail=detail, re=re))
         else:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from objectclassification.detection import for_cameras
-from objectclassification.errors import Busy, Conflict, ObjectClassificationError
+from objectclassification.errors import Conflict, ObjectClassificationError
 from objectclassification.hub.effects import (
     Finished,
     NewSnap,
@@ -17,6 +17,7 @@ from objectclassification.hub.effects import (
     SendEach,
     Store,
 )
+from objectclassification.hub.index import Index
 from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.hub.snaps import LiveSnap, Phase
@@ -29,18 +30,12 @@ from objectclassification.messages import (
     SnapOrder,
     encode,
 )
-from objectclassification.receipts import RANK, Found, PictureRef, Receipt, Shot
+from objectclassification.receipts import Found, PictureRef, Receipt, Shot
 
 FLUSH_S = 0.05
 """Followers are told at most this often, so that an acknowledgement costs no message of its own."""
-MAX_OWN_SNAPS = 256
-"""Open snaps that one camera may have made itself: each waits for its picture, and has rows.
-
-Generous, because a camera that was away brings all its pictures at once.
-"""
 SAVE_S = 1.0
 """Shots that ended are written at most this often while others of their snap are still open."""
-_CAPTURED = RANK["captured"]
 
 
 class LiveSnaps:
@@ -48,15 +43,17 @@ class LiveSnaps:
 
     Attributes:
         due_at: when :meth:`tick` has something to do, by the clock; infinite if nothing waits.
+        index: which there are.
     """
 
     def __init__(self, sessions: Sessions, outbox: Outbox, clock: Callable[[], float]) -> None:
         self._sessions = sessions
         self._out = outbox
         self._clock = clock
-        self._live: dict[str, LiveSnap] = {}
-        self._own: Counter[str] = Counter()
+        self.index = Index()
+        self._live = self.index.by_id
         self._moved: dict[str, LiveSnap] = {}
+        self._unsaved: dict[str, LiveSnap] = {}
         self._deadlines: list[tuple[float, str]] = []
         self._flush_at = self._save_at = math.inf
         self._stopping = False
@@ -73,17 +70,13 @@ class LiveSnaps:
         """Takes a new snap in and has it stored.
 
         Raises:
-            Busy: a camera made too many of its own.
+            Busy: a camera made too many of its own, or too many wait for one.
         """
-        if new.origin == "camera":
-            (camera,) = new.cameras
-            if self._own[camera] >= MAX_OWN_SNAPS:
-                raise Busy(f"{MAX_OWN_SNAPS} snaps of {camera!r}'s own are open: wait for them")
-            self._own[camera] += 1
+        self.index.check_room(new)
         snap = LiveSnap(new, started=self._clock(), relayed=relayed)
         if follower is not None:
             snap.followers.append(follower)
-        self._live[new.id] = snap
+        self.index.add(snap)
         self._out.add(Store(new))
         return snap
 
@@ -94,8 +87,9 @@ class LiveSnaps:
         """
         snap = LiveSnap(new, started=self._clock())
         snap.resume(receipt)
-        self._own.update(new.cameras if new.origin == "camera" else ())
-        self._live[new.id] = snap
+        self.index.add(snap)
+        if new.ttl_s is not None:
+            self._let_wait(snap)
         heapq.heappush(self._deadlines, (snap.deadline, new.id))
         self._wake(snap.deadline)
         self.changed(snap)
@@ -132,12 +126,15 @@ class LiveSnaps:
         snap = self._live[snap_id]
         snap.phase = Phase.OPEN
         now = self._clock()
-        for name in snap.shots:
-            if name not in self._sessions.by_camera:
-                snap.fail(name, "offline", "the camera is not connected", now)
+        if snap.new.ttl_s is not None:
+            self._let_wait(snap)
+        else:
+            for name in snap.shots:
+                if name not in self._sessions.by_camera:
+                    snap.fail(name, "offline", "the camera is not connected", now)
         self._announce(snap)
         self._order(snap, now)
-        if self._stopping:
+        if self._stopping and snap.new.ttl_s is None:
             snap.fail_open("cancelled", "the server stopped", now)
         heapq.heappush(self._deadlines, (snap.deadline, snap_id))
         self._wake(snap.deadline)
@@ -185,7 +182,7 @@ class LiveSnaps:
         if snap.phase is Phase.STORING:  # nothing is told of it before it is accepted
             return
         if snap.moved and snap.new.id not in self._moved:
-            self._moved[snap.new.id] = snap
+            self._moved[snap.new.id] = self._unsaved[snap.new.id] = snap
             now = self._clock()
             if self._flush_at == math.inf:
                 self._flush_at = now + FLUSH_S
@@ -220,33 +217,44 @@ class LiveSnaps:
         snap = self._live[snap_id]
         now = self._clock()
         snap.merge(known, now)
-        snap.fail_open("timeout", f"nothing after {snap.new.deadline_s:g} s", now)
+        snap.run_out(now)
         snap.phase = Phase.OPEN
         self.changed(snap)
 
     def stop(self) -> None:
-        """Ends every open snap; those being stored end once they are."""
+        """Ends every open snap; those being stored end once they are.
+
+        One that waits for whoever is away goes on with the next start.
+        """
         self._stopping = True
         for snap in list(self._live.values()):
-            if snap.phase in (Phase.OPEN, Phase.RECONCILING):
+            if snap.new.ttl_s is not None:
+                self._save_some(snap)
+            elif snap.phase in (Phase.OPEN, Phase.RECONCILING):
                 snap.fail_open("cancelled", "the server stopped", self._clock())
                 self.changed(snap)
+
+    def waiting(self, camera: str | None, most: int) -> list[Receipt]:
+        """Returns receipts of snaps that wait for cameras which are away, the oldest first."""
+        here = self._sessions.by_camera
+        if camera is None:
+            found = (snap for snap in self.index.waiting.snaps() if snap.owed_by_other_than(here))
+        else:
+            found = (snap for snap in self.index.waiting.owed(camera) if camera not in here)
+        open_ = (snap for snap in found if snap.phase is not Phase.STORING)
+        return [snap.receipt() for snap in islice(open_, most)]
 
     def pending(self, session: Session) -> tuple[SnapOrder, ...]:
         """Returns the orders a camera program still owes a picture for."""
         now = self._clock()
-        return tuple(
-            SnapOrder(
-                id=snap.new.id,
-                camera=name,
-                deadline_s=round(snap.deadline - now, 3),
-                options=for_cameras(snap.new.options),
-            )
-            for snap in self._live.values()
-            if snap.phase is Phase.OPEN and snap.deadline > now and snap.new.origin != "camera"
-            for name in session.offers
-            if (shot := snap.shots.get(name)) and not shot.ended and shot.rank < _CAPTURED
-        )
+        orders = []
+        for snap, name in self.index.owed(session):
+            if snap.phase is Phase.OPEN and snap.deadline > now:
+                options = for_cameras(snap.new.options)
+                orders.append(SnapOrder(snap.new.id, name, snap.left_s(now), options))
+                snap.deliver(name, now)
+                self.changed(snap)
+        return tuple(orders)
 
     def tick(self) -> None:
         """Does what is due by now."""
@@ -258,7 +266,8 @@ class LiveSnaps:
                 self._flush(snap)
         if now >= self._save_at:
             self._save_at = math.inf
-            for snap in self._live.values():
+            unsaved, self._unsaved = self._unsaved, {}
+            for snap in unsaved.values():
                 self._save_some(snap)
         while self._deadlines and self._deadlines[0][0] <= now:
             _, snap_id = heapq.heappop(self._deadlines)
@@ -267,6 +276,15 @@ class LiveSnaps:
                 self.changed(late)
         first = self._deadlines[0][0] if self._deadlines else math.inf
         self.due_at = min(self._flush_at, self._save_at, first)
+
+    def _let_wait(self, snap: LiveSnap) -> None:
+        """Has the shots wait whose cameras are away; older ones give way to them."""
+        for name in snap.shots:
+            if name not in self._sessions.by_camera:
+                snap.wait(name)
+        for other in self.index.waiting.give_way(snap, self._clock()):
+            if other is not snap:  # that one is moved on by the caller
+                self.changed(other)
 
     def _announce(self, snap: LiveSnap) -> None:
         new = snap.new
@@ -284,7 +302,7 @@ class LiveSnaps:
         """Fans out. Only the name differs between orders, so all but the name is built once."""
         if snap.new.origin == "camera":
             return
-        left_s = max(0.001, round(snap.deadline - now, 3))
+        left_s = snap.left_s(now)
         options = for_cameras(snap.new.options)
         order = SnapOrder(
             id=snap.new.id,
@@ -342,13 +360,9 @@ class LiveSnaps:
         self._out.add(Finished(snap.receipt(ended)))
 
     def _forget(self, snap: LiveSnap) -> None:
-        del self._live[snap.new.id]
+        self.index.remove(snap)
         self._moved.pop(snap.new.id, None)
-        if snap.new.origin == "camera":
-            (camera,) = snap.new.cameras
-            self._own[camera] -= 1
-            if not self._own[camera]:
-                del self._own[camera]
+        self._unsaved.pop(snap.new.id, None)
 
     def _flush(self, snap: LiveSnap) -> None:
         moved = snap.take_moved()
@@ -356,7 +370,9 @@ class LiveSnaps:
             self._out.shots(snap.followers, snap.new.id, moved)
 
     def _save_some(self, snap: LiveSnap) -> None:
-        if snap.phase is Phase.OPEN and not snap.saving:
+        if snap.saving:
+            self._unsaved[snap.new.id] = snap
+        elif snap.phase is Phase.OPEN:
             shots = snap.unsaved()
             if shots:
                 snap.saving = True

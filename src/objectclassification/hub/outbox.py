@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from objectclassification.hub.effects import Effect, Publish, Send
-from objectclassification.hub.sessions import Backlog, Session, Sessions
+from objectclassification.hub.sessions import KEPT_EVENTS, Backlog, Session, Sessions
 from objectclassification.hub.snaps import LiveShot
 from objectclassification.messages import (
     MAX_HUB_MESSAGE_BYTES,
@@ -116,10 +116,12 @@ class Outbox:
     def _tell(self, receivers: Iterable[int], payload: bytes) -> None:
         ready = []
         for id_ in receivers:
-            backlog = self._backlog(id_)
-            if backlog is None:
+            session = self._sessions.get(id_)
+            backlog = session.backlog if session is not None else None
+            if session is None or backlog is None:
                 ready.append(id_)
             else:
+                session.dropped += len(backlog.events) == KEPT_EVENTS
                 backlog.events.append(payload)
         if ready:
             self.effects.append(Send(tuple(ready), payload))

@@ -156,4 +156,6 @@ class _Kept:
             deadline_s=snap.deadline_s,
             origin=snap.origin,
             accepted_at=snap.accepted_at,
+            ttl_s=snap.ttl_s,
+            policy=snap.policy,
         )

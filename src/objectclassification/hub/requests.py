@@ -47,6 +47,8 @@ class Requests:
             options=request.options,
             origin=origin,
             accepted_at=rfc3339(self._wall()),
+            ttl_s=request.ttl_s,
+            policy=request.policy,
         )
 
     def own(self, report: ShotReport, identity: Identity) -> NewSnap:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -111,18 +112,23 @@ class HubRunner:
 
     # Life.
 
-    async def start(self, left_open: Iterable[LeftOpen] = ()) -> None:
+    async def start(
+        self,
+        left_open: Iterable[LeftOpen] = (),
+        asleep: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         """Loads the known cameras and starts the heartbeat, on the running loop.
 
         Args:
             left_open: snaps to go on with.
+            asleep: until when cameras sleep, in seconds since the epoch.
 
         Raises:
             StoreError: the recorder cannot be read.
         """
         self._loop = asyncio.get_running_loop()
         self.admission.most = most_connections()
-        self._hub.know(await self._recorder.known(), left_open)
+        self._hub.know(await self._recorder.known(), left_open, asleep)
         self._settle()
         self._heartbeat.start()
 
@@ -139,7 +145,7 @@ class HubRunner:
         self.is_stopping = True
         self._hub.stop()
         self._settle()
-        await self._until(lambda: self._hub.live_snaps == 0, timeout_s)
+        await self._until(lambda: self._hub.snaps.index.to_settle == 0, timeout_s)
         for connection in self._connections:
             connection.close(CLOSE_RESTART, "the server is stopping")
         await self._until(lambda: len(self._connections) == 0, 2.0)
@@ -199,6 +205,15 @@ class HubRunner:
     def receipt(self, snap_id: str) -> Receipt | None:
         """Returns the receipt of a live snap."""
         return self._hub.receipt(snap_id)
+
+    def waiting(self, camera: str | None, most: int) -> list[Receipt]:
+        """Returns receipts of snaps that wait for cameras which are away, the oldest first.
+
+        Args:
+            camera: only what waits for that one.
+            most: as many.
+        """
+        return self._hub.snaps.waiting(camera, most)
 
     async def inspect(self, camera: str) -> CameraReport:
         """Asks a camera how it is.
@@ -269,7 +284,7 @@ class HubRunner:
 
     def is_awaited(self) -> bool:
         """Whether somebody waits for a snap: what can wait longer gives way."""
-        return self._hub.live_snaps > 0
+        return self._hub.snaps.index.brief > 0
 
     @property
     def connections(self) -> int:
@@ -289,7 +304,7 @@ class HubRunner:
     def opened(self, connection: Connection, identity: Identity) -> None:
         """Its handshake is done."""
         self.counts.connections += 1
-        self._hub.connect(connection.number, identity)
+        self._hub.connect(connection.number, identity, connection.peer)
 
     def lost(self, connection: Connection) -> None:
         """Its socket is closed."""
@@ -302,6 +317,12 @@ class HubRunner:
         """It sent a text message."""
         self._hub.receive(connection.number, message)
         self._settle()
+
+    def ponged(self, connection: Connection, payload: bytes) -> None:
+        """It answered a ping."""
+        took_s = self._heartbeat.took_s(connection, payload)
+        if took_s is not None:
+            self._hub.ponged(connection.number, took_s)
 
     def received_binary(self, connection: Connection) -> None:
         """It sent a binary message."""

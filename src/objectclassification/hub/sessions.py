@@ -38,7 +38,11 @@ class Session:
         instance: from its ``hello``.
         offers: the cameras it serves, by name.
         knows: messages that came after the first ones, and that it answers.
+        address: where it connects from.
         placed: its cameras have their slots and it was welcomed.
+        heard_at: when it last answered a ping, or was welcomed; seconds since the epoch.
+        latency_ms: from the last ping to its answer.
+        dropped: messages of it that could not be used, and for it that gave way unread.
         topics: what it watches.
         backlog: set while its connection takes no more.
     """
@@ -46,12 +50,16 @@ class Session:
     __slots__ = (
         "_bad_at",
         "_bad_left",
+        "address",
         "agent",
         "backlog",
+        "dropped",
+        "heard_at",
         "id",
         "identity",
         "instance",
         "knows",
+        "latency_ms",
         "offers",
         "placed",
         "role",
@@ -59,9 +67,13 @@ class Session:
         "version",
     )
 
-    def __init__(self, id_: int, identity: Identity) -> None:
+    def __init__(self, id_: int, identity: Identity, address: str) -> None:
         self.id = id_
         self.identity = identity
+        self.address = address
+        self.heard_at = 0.0
+        self.latency_ms: float | None = None
+        self.dropped = 0
         self.role: Role | None = None
         self.instance = ""
         self.agent = ""
@@ -125,9 +137,9 @@ class Sessions:
         """Returns the session, or None when it is gone."""
         return self._all.get(id_)
 
-    def add(self, id_: int, identity: Identity) -> None:
+    def add(self, id_: int, identity: Identity, address: str) -> None:
         """Takes a new connection in as a plain client."""
-        self._all[id_] = Session(id_, identity)
+        self._all[id_] = Session(id_, identity, address)
         self.plain[id_] = None
 
     def remove(self, id_: int) -> Session | None:

@@ -7,7 +7,7 @@ so that ``open`` counts down exactly once for each shot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
@@ -129,7 +129,7 @@ class LiveSnap:
     def __init__(self, new: NewSnap, *, started: float, relayed: bool = False) -> None:
         self.new = new
         self.started = started
-        self.deadline = started + new.deadline_s
+        self.deadline = started + new.lasts_s
         self.phase = Phase.STORING
         self.shots = {name: LiveShot(name) for name in new.cameras}
         self.open = len(self.shots)
@@ -145,7 +145,7 @@ class LiveSnap:
         """Becomes what is stored of the same request, which nobody ended."""
         lost_s = _seconds(self.new.accepted_at) - _seconds(receipt.accepted_at)
         self.started -= max(0.0, lost_s)
-        self.deadline = self.started + self.new.deadline_s
+        self.deadline = self.started + self.new.lasts_s
         self.shots = {}
         for row in receipt.shots:
             rank = RANK[row.state]
@@ -219,6 +219,38 @@ class LiveSnap:
         for shot in self.shots.values():
             self._fail(shot, failure(code, detail), now)
 
+    def wait(self, camera: str) -> None:
+        """A shot that was not delivered yet waits for its camera."""
+        shot = self.shots[camera]
+        if not shot.ended and shot.rank <= RANK["requested"]:
+            shot.state, shot.rank = "waiting", RANK["waiting"]
+            self._touch(shot)
+
+    def deliver(self, camera: str, now: float) -> None:
+        """The camera of a shot that waits is here, and is asked."""
+        shot = self.shots[camera]
+        if shot.state == "waiting":
+            shot.elapsed_ms["requested"] = self._ms(now)
+            self._rise(shot, "requested", now)
+
+    def run_out(self, now: float) -> None:
+        """Its time is over: fails every shot that has not ended."""
+        expired = failure("expired", f"the camera did not come within {self.new.lasts_s:g} s")
+        timeout = failure("timeout", f"nothing after {self.new.lasts_s:g} s")
+        for shot in self.shots.values():
+            self._fail(shot, expired if shot.state == "waiting" else timeout, now)
+
+    def owed_by_other_than(self, here: Container[str]) -> bool:
+        """Whether a camera that is not here owes a picture."""
+        return any(
+            not shot.ended and shot.rank < RANK["captured"] and name not in here
+            for name, shot in self.shots.items()
+        )
+
+    def left_s(self, now: float) -> float:
+        """Returns how long a camera has that is asked now."""
+        return max(0.001, round(min(self.new.deadline_s, self.deadline - now), 3))
+
     def merge(self, known: Iterable[Shot], now: float) -> None:
         """Takes the truth from the rows, where they are further than what is known here."""
         for row in known:
@@ -280,6 +312,8 @@ class LiveSnap:
             deadline_s=new.deadline_s,
             origin=new.origin,
             accepted_at=new.accepted_at,
+            ttl_s=new.ttl_s,
+            policy=new.policy,
         )
 
     @property

@@ -21,9 +21,11 @@ from objectclassification.messages.fields import (
     Role,
     Selector,
     Short,
+    SleepS,
     Topic,
+    TtlS,
 )
-from objectclassification.receipts import Freshness, ShotError, ShotOrigin, Until
+from objectclassification.receipts import Freshness, Policy, ShotError, ShotOrigin, Until
 
 
 class CameraOffer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,11 +61,15 @@ class SnapRequest(Message, frozen=True, tag="snap"):
 
     Attributes:
         to: ``*``, camera names and ``@group``.
-        deadline_s: seconds after acceptance at which the snap ends at the latest.
+        deadline_s: seconds after acceptance at which the snap ends at the latest; with ``ttl_s``,
+            what a camera has from each delivery on.
         id: the caller's own id; the same one again returns the same receipt.
         until: the state at which a shot counts as answered.
         context: a small JSON object; stored, searchable, sent back.
         options: for the cameras and the classification.
+        ttl_s: seconds after acceptance that the snap waits for cameras that are away; None: it
+            does not.
+        policy: whether it gives way, while it waits, to a newer one of the same sender.
     """
 
     to: Annotated[tuple[Selector, ...], Meta(min_length=1, max_length=256)]
@@ -72,6 +78,8 @@ class SnapRequest(Message, frozen=True, tag="snap"):
     until: Until = DEFAULT_UNTIL
     context: dict[str, Any] = msgspec.field(default_factory=dict)
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+    ttl_s: TtlS | None = None
+    policy: Policy = "all"
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
@@ -111,10 +119,17 @@ class ShotReport(Message, frozen=True, tag="shot"):
 
 
 class Sleep(Message, frozen=True, tag="sleep"):
-    """camera → hub: absent on purpose until then (seconds since the epoch, UTC)."""
+    """camera → hub: absent on purpose from when the connection ends.
+
+    Attributes:
+        camera: which of the connection's cameras.
+        until: when it is back, in seconds since the epoch, UTC.
+        in_s: in how many seconds; for a camera whose clock may be wrong. One of the two is given.
+    """
 
     camera: Name
-    until: Moment
+    until: Moment | None = None
+    in_s: SleepS | None = None
 
 
 class Report(Message, frozen=True, tag="report"):

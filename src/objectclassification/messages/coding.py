@@ -10,7 +10,7 @@ from msgspec import Meta
 from objectclassification.bounds import check_small
 from objectclassification.detection import check_options
 from objectclassification.errors import BadMessage
-from objectclassification.messages.clients import ClientMessage, ShotReport, SnapRequest
+from objectclassification.messages.clients import ClientMessage, ShotReport, Sleep, SnapRequest
 from objectclassification.messages.fields import MAX_HUB_MESSAGE_BYTES, MAX_MESSAGE_BYTES
 from objectclassification.messages.hub import HubMessage
 
@@ -47,6 +47,8 @@ def decode_client(frame: bytes) -> ClientMessage | str:
         _check_request(message)
     elif isinstance(message, ShotReport) and (message.state == "failed") != bool(message.error):
         raise BadMessage("a shot has an error exactly when its state is failed", re=message.snap)
+    elif isinstance(message, Sleep) and (message.until is None) == (message.in_s is None):
+        raise BadMessage("a camera sleeps either until a time or in_s seconds")
     return message
 
 
@@ -117,3 +119,12 @@ def _named(frame: bytes) -> str | None:
 def _check_request(request: SnapRequest) -> None:
     check_small("context", request.context, request.id)
     check_options(request.options, request.id)
+    if request.ttl_s is None:
+        if request.policy != "all":
+            raise BadMessage("policy is for a snap that waits: give ttl_s, too", re=request.id)
+    elif request.ttl_s < request.deadline_s:
+        raise BadMessage(
+            f"ttl_s is the whole time of the snap: {request.ttl_s:g} s is shorter than its "
+            f"deadline_s of {request.deadline_s:g} s",
+            re=request.id,
+        )

@@ -18,6 +18,10 @@ MAX_CAMERAS = 64
 """The most cameras one connection serves; with names of 64 characters they fit one message."""
 DEFAULT_DEADLINE_S = 10.0
 MIN_DEADLINE_S, MAX_DEADLINE_S = 0.001, 86_400.0
+MIN_TTL_S, MAX_TTL_S = 1.0, 2_592_000.0
+"""A snap waits 30 days at most."""
+MAX_SLEEP_S = 31_622_400.0
+"""A year: a camera that is away for longer is not asleep."""
 DEFAULT_UNTIL: Until = "classified"
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
@@ -34,6 +38,8 @@ Topic = Literal["snaps", "shots", "cameras", "pictures"]
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 """Seconds since the epoch, UTC, up to the year 9999."""
 DeadlineS = Annotated[float, Meta(ge=MIN_DEADLINE_S, le=MAX_DEADLINE_S)]
+SleepS = Annotated[float, Meta(ge=0, le=MAX_SLEEP_S)]
+TtlS = Annotated[float, Meta(ge=MIN_TTL_S, le=MAX_TTL_S)]
 Stage = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}\Z")]
 Durations = Annotated[dict[Stage, Annotated[float, Meta(ge=0)]], Meta(max_length=16)]
 

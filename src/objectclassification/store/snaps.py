@@ -14,6 +14,7 @@ from objectclassification.receipts import (
     Freshness,
     Origin,
     Picture,
+    Policy,
     Receipt,
     Shot,
     ShotError,
@@ -45,6 +46,13 @@ class NewSnap:
     context: dict[str, Any]
     options: dict[str, Any]
     accepted_at: float
+    ttl_s: float | None = None
+    policy: Policy = "all"
+
+    @property
+    def ends_at(self) -> float:
+        """When it ends at the latest, in seconds since the epoch."""
+        return self.accepted_at + (self.deadline_s if self.ttl_s is None else self.ttl_s)
 
 
 def add(connection: Connection, new: NewSnap) -> bool:
@@ -55,7 +63,7 @@ def add(connection: Connection, new: NewSnap) -> bool:
     """
     if connection.execute(select(snaps.c.id).where(snaps.c.id == new.id)).first() is not None:
         return False
-    values = {name: getattr(new, name) for name in NewSnap.__slots__}
+    values = {name: getattr(new, name) for name in NewSnap.__dataclass_fields__}
     values["to"], values["targets"] = list(new.to), list(new.targets)
     connection.execute(snaps.insert().values(**values))
     # By key: long ones that are cut may become the same.
@@ -204,11 +212,13 @@ def asks_the_same(connection: Connection, new: NewSnap) -> bool:
         and row.deadline_s == new.deadline_s
         and row.context == new.context
         and row.options == new.options
+        and row.ttl_s == new.ttl_s
+        and row.policy == new.policy
     )
 
 
 def _new(row: Row[Any]) -> NewSnap:
-    values = {name: row._mapping[name] for name in NewSnap.__slots__}
+    values = {name: row._mapping[name] for name in NewSnap.__dataclass_fields__}
     return NewSnap(**{**values, "to": tuple(row.to), "targets": tuple(row.targets)})
 
 
@@ -235,6 +245,8 @@ def _receipt(row: Row[Any], stored: dict[str, Shot]) -> Receipt:
         deadline_s=row.deadline_s,
         origin=row.origin,
         accepted_at=rfc3339(row.accepted_at),
+        ttl_s=row.ttl_s,
+        policy=row.policy,
     )
 
 

@@ -77,15 +77,6 @@ def reserve(connection: Connection, name: str, *, at: float) -> int:
     return _slot_of(connection, name)
 
 
-def seen(connection: Connection, name: str, *, at: float, sleeps_until_at: float | None) -> None:
-    """Notes when a camera was last here, and until when it sleeps."""
-    connection.execute(
-        cameras.update()
-        .where(cameras.c.name == name)
-        .values(last_seen_at=at, sleeps_until_at=sleeps_until_at)
-    )
-
-
 def set_detect(connection: Connection, name: str, detect: Detect) -> None:
     """Notes whether a camera's pictures get boxes.
 

@@ -57,6 +57,19 @@ cameras = Table(
     Column("detect", JSON(none_as_null=True)),
 )
 
+# When cameras came and went, the newest of each.
+presence = Table(
+    "presence",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("camera", String(64), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("state", String(16), nullable=False),
+    # When it was to be back, if it was to sleep.
+    Column("sleeps_until_at", Float),
+    Index(None, "camera", "id"),
+)
+
 snaps = Table(
     "snaps",
     metadata,
@@ -71,6 +84,9 @@ snaps = Table(
     Column("deadline_s", Float, nullable=False),
     Column("context", JSON, nullable=False),
     Column("options", JSON, nullable=False),
+    # How long it waits for cameras that are away; None: it does not.
+    Column("ttl_s", Float),
+    Column("policy", String(16), nullable=False, server_default="all"),
     Column("accepted_at", Float, nullable=False, index=True),
     Column("ended_at", Float, index=True),
     Column("answered", Integer),

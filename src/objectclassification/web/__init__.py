@@ -15,6 +15,7 @@ from objectclassification.api.problems import from_routing
 from objectclassification.web import (
     add_phone,
     assets,
+    camera,
     cameras,
     history,
     join,
@@ -32,7 +33,7 @@ from objectclassification.web.pages import lost_page
 
 def install(app: FastAPI) -> None:
     """Adds the pages to the app, and one for addresses that lead nowhere."""
-    looking = (cameras, history, pictures, teach, receipts, schedules, settings, sessions)
+    looking = (cameras, camera, history, pictures, teach, receipts, schedules, settings, sessions)
     for room in (*looking, add_phone, assets, join, signing_in, trust):
         app.include_router(room.router)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -28,7 +27,6 @@ PHONE: Final = "browser"
 """What a phone's page says that its source is (``static/phone-camera.js``)."""
 
 Lines = tuple[tuple[str, float | None], ...]
-State = Literal["online", "offline", "asleep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +35,12 @@ class Tile:
 
     Attributes:
         camera: what the API says of it.
-        state: whether it is there.
         freshness: of its newest picture.
         lines: what is on that: texts with their scores, the best first; no answer has none.
         fits: whether the filter lets it through.
     """
 
     camera: Camera
-    state: State
     freshness: Freshness | None
     lines: Lines
     fits: bool
@@ -62,8 +58,7 @@ async def cameras(
     found = await list_cameras(parts)
     newest = [camera.picture for camera in found if camera.picture is not None]
     fresh = await parts.database.read(lambda c: snaps.freshness(c, newest))
-    now = datetime.now(UTC)
-    tiles = [_tile(camera, fresh, now, q, state) for camera in found]
+    tiles = [_tile(camera, fresh, q, state) for camera in found]
     address = f"{request.url.scheme}://{request.headers.get('host', '')}"
     return render(
         request,
@@ -78,28 +73,16 @@ async def cameras(
     )
 
 
-def _tile(
-    camera: Camera, fresh: dict[str, Freshness], now: datetime, q: str, wanted_state: str
-) -> Tile:
+def _tile(camera: Camera, fresh: dict[str, Freshness], q: str, wanted_state: str) -> Tile:
     picture = camera.picture
-    state = state_of(camera, now)
     lines = lines_of(picture.found) if picture is not None else ()
     words = " ".join((camera.name, *camera.groups, *(text for text, _ in lines)))
     return Tile(
         camera=camera,
-        state=state,
         freshness=fresh.get(picture.id) if picture is not None else None,
         lines=lines,
-        fits=q.casefold() in words.casefold() and wanted_state in ("", state),
+        fits=q.casefold() in words.casefold() and wanted_state in ("", camera.state),
     )
-
-
-def state_of(camera: Camera, now: datetime) -> State:
-    """Whether a camera is there; ``asleep`` is absent on purpose."""
-    if camera.online:
-        return "online"
-    until = camera.sleeps_until_at
-    return "asleep" if until is not None and datetime.fromisoformat(until) > now else "offline"
 
 
 def lines_of(found: Found) -> Lines:

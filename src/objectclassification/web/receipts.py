@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from objectclassification.api.access import Reader, Used
+from objectclassification.api.cameras import waits_until
 from objectclassification.receipts import Receipt, Shot
 from objectclassification.store import snaps, snippets
 from objectclassification.store.snaps import context_text
@@ -44,6 +45,7 @@ class Entry:
 
     Attributes:
         receipt: all of it.
+        until: when it ends at the latest, RFC 3339, UTC.
         rows: its first shots, those that failed before the others.
         more: how many shots are not among them.
         context: what its caller gave with it: name, text, and the address of a search for all
@@ -51,6 +53,7 @@ class Entry:
     """
 
     receipt: Receipt
+    until: str
     rows: tuple[Row, ...]
     more: int
     context: tuple[tuple[str, str, str | None], ...]
@@ -63,12 +66,18 @@ async def recent(
     identity: Reader,
     context: Annotated[str, Query(max_length=1024)] = "",
     cursor: Annotated[str | None, Query(max_length=64)] = None,
+    waiting: bool = False,
 ) -> Response:
-    """The recent ones, newest first; ``context=order=4711`` shows those that were given that."""
+    """The recent ones, newest first; ``context=order=4711`` shows those that were given that.
+
+    ``waiting=1`` shows those that wait for cameras, the oldest first.
+    """
     key, equals, value = context.partition("=")
     wanted = {key.strip(): value.strip()} if equals else {}
     found: list[Receipt] = []
-    if not context or equals:
+    if waiting:
+        found = parts.waiting(None, A_PAGE)
+    elif not context or equals:
         found = await parts.database.read(
             lambda c: snaps.recent(c, context=wanted, before=cursor, limit=A_PAGE + 1)
         )
@@ -83,6 +92,7 @@ async def recent(
         odd=bool(context) and not equals,
         older=older,
         newest=cursor is None,
+        waiting=waiting,
     )
 
 
@@ -114,4 +124,4 @@ def _entry(receipt: Receipt, most: int) -> Entry:
         for text in (context_text(value),)
         for search in (None if text is None else urlencode({"context": f"{key}={text}"}),)
     )
-    return Entry(receipt, rows, len(receipt.shots) - len(rows), context)
+    return Entry(receipt, waits_until(receipt), rows, len(receipt.shots) - len(rows), context)

@@ -8,8 +8,8 @@ from typing import Final
 
 from objectclassification.receipts import RANK, Shot
 
-STAGES: Final = tuple(sorted(RANK, key=RANK.__getitem__))[1:]
-"""Those that take time: all but ``requested``."""
+STAGES: Final = tuple(state for state in sorted(RANK, key=RANK.__getitem__) if RANK[state] > 0)
+"""Those that take time: what comes after ``requested``."""
 LEAST_PERCENT: Final = 0.6
 """Of a bar's length: it is seen, however short it took."""
 

@@ -4,7 +4,7 @@ import { live, snap } from './live.js';
 import { text } from './texts.js';
 import { now, showTimes } from './time.js';
 
-const RANK = { requested: 0, delivered: 1, captured: 2, uploaded: 3, classified: 4 };
+const RANK = { waiting: 0, requested: 0, delivered: 1, captured: 2, uploaded: 3, classified: 4 };
 const PHONES = new Set(['offline', 'capture_failed']); // what one does about these is another thing there
 const MOST_LABELS = 3;
 const MOST_NAMES = 256; // of one snap
@@ -41,6 +41,7 @@ function happened({ topic, name, data }) {
   else if (topic === 'snaps' && name === 'accepted') {
     for (const camera of data.cameras) change(camera, { snap: data.snap, shot: { state: 'requested' } });
   } else if (topic === 'snaps' && name === 'done') {
+    if (tiles?.querySelector('.waits time')) later();
     for (const [camera, tile] of known) {
       if (snapOf(camera, tile) === data.snap) change(camera, { done: data.snap });
     }
@@ -104,7 +105,7 @@ function showPresence(tile, { state, until }) {
   tile.dataset.state = state;
   const shown = part(tile, 'presence');
   shown.replaceChildren(text(state === 'asleep' ? 'asleep_until' : state));
-  if (state === 'online') return;
+  if (state !== 'asleep' && state !== 'offline') return;
   const at = state === 'asleep' ? until * 1000 : now();
   const time = make('time', { datetime: new Date(at).toISOString(), 'data-age': state !== 'asleep' });
   shown.append(' ', time);
@@ -125,6 +126,7 @@ function showShot(tile, id, shot) {
   } else {
     const done = make('progress', { max: 4, value: RANK[shot.state], 'aria-hidden': 'true' });
     stage.replaceChildren(done, text(shot.state));
+    if (shot.state === 'waiting') later(); // its line is the server's
   }
   if (shot.picture && (shot.state === 'classified' || shot.error)) showPicture(tile, shot);
 }
@@ -189,7 +191,7 @@ async function renew() {
       known.set(tile.dataset.camera, tile);
       continue;
     }
-    for (const name of ['presence', 'view', 'taken', 'lines']) part(old, name).replaceWith(part(tile, name));
+    for (const name of ['presence', 'view', 'taken', 'waits', 'lines']) part(old, name).replaceWith(part(tile, name));
     Object.assign(old.dataset, tile.dataset);
     part(old, 'stage').querySelector('progress')?.parentElement.replaceChildren();
   }

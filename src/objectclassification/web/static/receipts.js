@@ -3,11 +3,11 @@ import { live } from './live.js';
 import { renew } from './renew.js';
 
 const LEAST_MS = 500;
-const { snap } = document.getElementById('receipts').dataset; // one receipt's page; else the list
+const { snap, topics } = document.getElementById('receipts').dataset; // of one; else the list
 let waiting = 0;
 
 live({
-  topics: snap ? ['snaps', 'shots'] : ['snaps'],
+  topics: topics?.split(' ') ?? (snap ? ['snaps', 'shots'] : ['snaps']),
   onMessage: ({ type, data }) => {
     if (type !== 'event' || (snap && data.snap !== snap)) return;
     waiting ||= setTimeout(() => {
