@@ -1,4 +1,4 @@
-"""A wire between a program and a server that a test can hold, cut and make lose an answer."""
+"""A wire between a program and a server that a test can hold, stall, cut, and have lose answers."""
 
 from __future__ import annotations
 
@@ -70,6 +70,10 @@ class Wire:
         """The server gets the next PUTs, and its answers are lost."""
         self._answers_to_lose = number
 
+    def stall(self) -> None:
+        """Nothing comes through any more, and nobody is told: as when a router loses its power."""
+        self._loop.call_soon_threadsafe(self._flows.clear)
+
     def cut(self) -> None:
         """Breaks all connections, without a word of farewell; new ones may be made.
 
@@ -81,6 +85,8 @@ class Wire:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
+        self._flows = asyncio.Event()
+        self._flows.set()
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self._ready.set_result(server.sockets[0].getsockname()[1])
         await self._stop.wait()
@@ -135,6 +141,7 @@ class Wire:
                 if self._answers_to_lose:
                     self._answers_to_lose -= 1
                     loses.set()
+            await self._flows.wait()
             writer.write(piece)
             await writer.drain()
 
@@ -150,5 +157,6 @@ class Wire:
             if loses.is_set():
                 self.lost.set()
                 return
+            await self._flows.wait()
             writer.write(piece)
             await writer.drain()

@@ -31,6 +31,7 @@ from tests.integration.hub_fixtures import (
     tokens,
     url,
 )
+from tests.wire import Wire
 
 LISTENER = Hello(role="listener", instance="l")
 
@@ -213,3 +214,30 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
+
+
+async def test_a_half_open_connection_is_found_within_two_heartbeats_by_both() -> None:
+    heartbeat_s = 2.0
+    loop, noticed = asyncio.get_running_loop(), asyncio.Event()
+    async with serving(heartbeat_s=heartbeat_s) as hub:
+        gone = asyncio.Event()
+        hub.runner.subscribe(lambda event: gone.set() if event.name == "disconnected" else None)
+        hello = Hello(role="camera", instance="far", cameras=(CameraOffer(name="door"),))
+        with Wire(hub.port) as wire:
+            async with Link(
+                wire.url, hello, token=token("admin"), tell=lambda line: noticed.set()
+            ) as link:
+                assert isinstance(await link.receive(), Welcome)
+                listening = asyncio.create_task(link.receive())
+                await asyncio.sleep(1.2 * heartbeat_s)  # a ping each way was answered
+                assert not noticed.is_set() and hub.runner.cameras()["door"].online
+                wire.stall()
+                stalled_at = loop.time()
+                async with asyncio.timeout(WITHIN_S):
+                    await gone.wait()
+                    hub_s = loop.time() - stalled_at
+                    await noticed.wait()
+                assert max(hub_s, loop.time() - stalled_at) < 2 * heartbeat_s
+                assert hub.runner.counts.dropped.silent == 1
+                assert "broke" in link.outage.reason
+                listening.cancel()

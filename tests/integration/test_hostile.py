@@ -236,7 +236,7 @@ class TestFrames:
             assert closed.value.rcvd.code == 1002
 
     async def test_half_a_frame_is_no_sign_of_life(self) -> None:
-        async with serving(heartbeat_s=0.2) as hub:
+        async with serving(heartbeat_s=0.5) as hub:
             _, writer = await asyncio.open_connection("127.0.0.1", hub.port)
             writer.write(HANDSHAKE.format(path=f"/?token={token('admin')}", more="").encode())
             writer.write(b"\x81\xfe" + struct.pack(">H", 16_000) + bytes(4))

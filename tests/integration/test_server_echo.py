@@ -297,7 +297,7 @@ async def test_a_flood_of_bad_messages_is_closed() -> None:
 
 
 async def test_the_silent_are_dropped_and_the_others_pinged() -> None:
-    async with serving(heartbeat_s=0.2) as hub:
+    async with serving(heartbeat_s=0.5) as hub:
         async with connected(hub) as alive, connected(hub) as ctl:
             reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
             writer.write(_handshake(f"127.0.0.1:{hub.port}", path="/?token=token-admin"))

@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.frames import CloseCode
 
+from objectclassification.client import heartbeat
 from objectclassification.client.backoff import Backoff
 from objectclassification.client.outage import Outage
 from objectclassification.config import split_token
@@ -118,6 +119,7 @@ class Link:
         self.outage = Outage(plain, tell, gives_up=patience_s is not None)
         self._patience_s = patience_s
         self._socket: ClientConnection | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._welcomed = False
         self._backoff = Backoff()
         self._alone_since: float | None = None
@@ -181,6 +183,9 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection."""
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
         if self._socket is not None:
             socket, self._socket = self._socket, None
             await socket.close()
@@ -242,6 +247,7 @@ class Link:
             compression=None,  # messages are small, and a deflate window costs the hub 32 kB
             max_size=MAX_HUB_MESSAGE_BYTES,
             open_timeout=HANDSHAKE_TIMEOUT_S,
+            ping_interval=None,  # ours go at the hub's own pace
             ssl=self._trust.context,
         )
 
@@ -284,9 +290,14 @@ class Link:
             self._backoff.welcomed()
             self._alone_since = None
             self.outage.over()
+            self._watch(message.heartbeat_s)
         elif isinstance(message, Problem) and not self._welcomed:
             raise refusal(message, self.url, self._origin)
         return message
+
+    def _watch(self, heartbeat_s: float) -> None:
+        if self._socket is not None and self._watching is None:
+            self._watching = asyncio.create_task(heartbeat.watch(self._socket, heartbeat_s))
 
 
 class _Connect(connect):

@@ -11,7 +11,9 @@ from objectclassification.hub.connection import HANDSHAKE_TIMEOUT_S, Connection
 from objectclassification.hub.counts import Counts
 from objectclassification.hub.frames import ping_frame
 
-MISSED_BEATS = 3
+QUIET_BEATS = 1.75
+"""A client that is silent for longer is gone. Its answer to the last ping may have come just before
+that, so this is less than the two heartbeats within which it is found."""
 SLICES = 20
 """Pings go out in this many portions a heartbeat, so that a snap never waits for all of them."""
 
@@ -63,7 +65,7 @@ class Heartbeat:
         for connection in self._connections:
             quiet_s = now - connection.since
             if connection.is_open:
-                if quiet_s > MISSED_BEATS * self._interval_s:
+                if quiet_s > QUIET_BEATS * self._interval_s:
                     self._counts.dropped.silent += 1
                     _log.info("dropped: silent", peer=connection.peer, quiet_s=round(quiet_s, 1))
                     connection.abort()

@@ -63,7 +63,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
     """hub → client: the hello was taken.
 
     Attributes:
-        heartbeat_s: seconds between the hub's pings; three missed ones end the connection.
+        heartbeat_s: seconds between the hub's pings; silence for two of them ends the connection.
         cameras: a camera's slots.
         pending: a camera's snaps that are still open.
     """
