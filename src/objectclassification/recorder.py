@@ -179,7 +179,7 @@ class DatabaseRecorder:
 
         def work(connection: Connection) -> list[LeftOpen]:
             left: list[LeftOpen] = []
-            for row, receipt in snaps.unended(connection, before=now):
+            for row, receipt in snaps.unended(connection):
                 if row.ends_at > now:
                     left.append((_asked_now(row, now), receipt))
                 else:
@@ -230,9 +230,10 @@ def _asked_now(row: snaps.NewSnap, now: float) -> NewSnap:
 
 
 def _end(connection: Connection, receipt: Receipt, now: float) -> None:
-    # By the wall clock: the one the snap was accepted by is gone with its process.
+    # By the wall clock: the one the snap was accepted by is gone with its process. It may have been
+    # set since, or nobody was there for long: but no snap outlasts its deadline.
     lasted_s = now - datetime.fromisoformat(receipt.accepted_at).timestamp()
-    elapsed_ms = round(max(0.0, lasted_s) * 1000, 1)
+    elapsed_ms = round(min(max(0.0, lasted_s), receipt.lasts_s) * 1000, 1)
     error = failure("timeout", "the server lost it before it came to its end")
     if receipt.ttl_s is not None:
         error = failure("expired", f"the camera did not answer within {receipt.ttl_s:g} s")

@@ -203,7 +203,7 @@ class TestDatabase:
         assert await after.take_over() == []
         found = await database.read(lambda c: snaps.receipt(c, "snap-1"))
         assert (found.done, found.answered, found.failed, found.missing) == (True, 1, 1, 2)
-        assert found.elapsed_ms is not None
+        assert found.elapsed_ms == stale.deadline_s * 1000  # years ago, and yet no longer
         by_camera = {shot.camera: shot for shot in found.shots}
         assert by_camera["a"].state == "classified"
         assert by_camera["b"].error == dark
@@ -254,6 +254,13 @@ class TestDatabase:
             rows.watch(Event(topic="cameras", name="disconnected", data=data))
         await rows.finish()
         assert await recorder.asleep() == {"door": until}
+
+    async def test_a_snap_from_the_future_is_taken_over(self, database: Database) -> None:
+        """The clock was set back an hour while nobody served."""
+        ahead = replace(SNAP, accepted_at=rfc3339(time.time() + 3600), deadline_s=60.0)
+        await DatabaseRecorder(database, "server-1").store(ahead)
+        ((new, receipt),) = await DatabaseRecorder(database, "server-1").take_over()
+        assert (new.id, receipt.done) == (ahead.id, False)
 
     @pytest.mark.parametrize(
         ("origin", "states"),

@@ -189,10 +189,9 @@ def recent(
     return _receipts(connection, connection.execute(query).all())
 
 
-def unended(connection: Connection, *, before: float) -> list[tuple[NewSnap, Receipt]]:
-    """Snaps accepted before a time that nobody ended, of servers that were killed."""
-    query = select(snaps).where(snaps.c.ended_at.is_(None), snaps.c.accepted_at < before)
-    rows = connection.execute(query).all()
+def unended(connection: Connection) -> list[tuple[NewSnap, Receipt]]:
+    """Snaps that nobody ended, of servers that were killed."""
+    rows = connection.execute(select(snaps).where(snaps.c.ended_at.is_(None))).all()
     return list(zip(map(_new, rows), _receipts(connection, rows), strict=True))
 
 

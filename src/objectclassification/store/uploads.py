@@ -199,8 +199,7 @@ def _new_picture(connection: Connection, upload: Upload, slot: _Slot) -> Picture
             "captured_uncertainty_ms": upload.uncertainty_ms,
         },
     )
-    # A late one never replaces a newer picture.
-    if slot.captured_at is None or captured_at >= slot.captured_at:
+    if _is_newest(slot, captured_at, now=upload.received_at):
         _SHOW.run(connection, {"slot": upload.snippet, "newest": picture_id})
     rendition = Rendition(
         url=reading.image_url(picture_id, upload.name),
@@ -222,6 +221,15 @@ def _new_picture(connection: Connection, upload: Upload, slot: _Slot) -> Picture
         renditions={upload.name: rendition},
         state="queued",
     )
+
+
+def _is_newest(slot: _Slot, captured_at: float, *, now: float) -> bool:
+    """Whether a picture is to be shown in its slot: a late one never replaces a newer one.
+
+    One from the future is none: this machine's clock was set back since it came.
+    """
+    shown_at = slot.captured_at
+    return shown_at is None or captured_at >= shown_at or shown_at > now
 
 
 def _add_rendition(connection: Connection, upload: Upload, picture_id: str) -> None:
