@@ -31,17 +31,17 @@ def announce(runner: HubRunner, message: Message) -> None:
     match message:
         case PictureUploaded():
             picture_id, name, labels = message.picture.id, "uploaded", []
-            if snap is not None and camera is not None:
+            if snap is not None and camera is not None and message.shown:
                 runner.uploaded(snap, camera, message.picture)
         case PictureClassified():
             picture_id, name = message.picture_id, "classified"
             labels = [[found.label, found.score] for found in message.found.predictions]
             answers = {answer.head: answer.class_ for answer in message.found.answers}
-            if snap is not None and camera is not None:
+            if snap is not None and camera is not None and message.shown:
                 runner.classified(snap, camera, message.found)
         case ClassificationFailed():
             picture_id, name, labels = message.picture_id, "classify_failed", []
-            if snap is not None and camera is not None:
+            if snap is not None and camera is not None and message.shown:
                 runner.classify_failed(snap, camera, message.detail)
     data: dict[str, Any] = {"picture": picture_id, "camera": camera, "snap": snap, "labels": labels}
     if answers:

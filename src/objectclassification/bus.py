@@ -20,31 +20,35 @@ class PictureUploaded:
         picture: what a shot says of it.
         camera: whose it is, None for a slot without a camera.
         snap: the snap it answers, or None.
+        shown: whether the snap's shot shows it; another frame of a burst is only kept.
     """
 
     picture: PictureRef
     camera: str | None
     snap: str | None
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PictureClassified:
-    """What was found on a picture is stored."""
+    """What was found on a picture is stored; ``shown`` as in :class:`PictureUploaded`."""
 
     picture_id: str
     camera: str | None
     snap: str | None
     found: Found
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ClassificationFailed:
-    """A picture cannot be classified; it is kept."""
+    """A picture cannot be classified; it is kept. ``shown`` as in :class:`PictureUploaded`."""
 
     picture_id: str
     camera: str | None
     snap: str | None
     detail: str
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)

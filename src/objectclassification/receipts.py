@@ -27,6 +27,10 @@ Failure = Literal[
     "timeout",
     "stale",
     "dark",
+    "overexposed",
+    "covered",
+    "blurred",
+    "frozen",
     "capture_failed",
     "upload_failed",
     "classify_failed",
@@ -36,7 +40,9 @@ Failure = Literal[
 ]
 
 FAILURES: frozenset[str] = frozenset(get_args(Failure))
-CAMERA_FAILURES: frozenset[str] = frozenset({"stale", "dark", "capture_failed", "upload_failed"})
+FAULTS: frozenset[str] = frozenset({"dark", "overexposed", "covered", "blurred", "frozen"})
+"""What the check of a picture finds."""
+CAMERA_FAILURES: frozenset[str] = FAULTS | {"stale", "capture_failed", "upload_failed"}
 """What a camera can know of; the others are for the server to say."""
 MISSING: frozenset[str] = frozenset({"offline", "timeout", "expired"})
 RANK: dict[str, int] = {

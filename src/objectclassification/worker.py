@@ -323,7 +323,9 @@ class Worker:
             elapsed_ms=round(elapsed_s * 1000, 1),
             child_ms=outcome.elapsed_ms,
         )
-        self._bus.publish(PictureClassified(job.picture_id, job.camera, job.snap, found))
+        self._bus.publish(
+            PictureClassified(job.picture_id, job.camera, job.snap, found, done.shown)
+        )
 
     async def _past(self, job: jobs.Job, asked: Questions, model: str) -> changes.Past | None:
         """What a picture is compared with; on a reading thread, as writers have one only."""
@@ -367,10 +369,11 @@ class Worker:
             **_whose(job),
             why=exc.detail,
         )
-        if await self._write(lambda c: jobs.give_up(c, job, self._name, error)):
+        done = await self._write(lambda c: jobs.give_up(c, job, self._name, error))
+        if done.stored:
             self.counts.pictures["classify_failed"] += 1
             self._bus.publish(
-                ClassificationFailed(job.picture_id, job.camera, job.snap, error.detail)
+                ClassificationFailed(job.picture_id, job.camera, job.snap, error.detail, done.shown)
             )
 
 

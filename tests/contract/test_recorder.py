@@ -293,7 +293,8 @@ class TestDatabase:
         def give_up(connection: Connection) -> bool:
             job = jobs.lease(connection, "worker", now=2.0, lease_s=10.0)
             assert job is not None
-            return jobs.give_up(connection, job, "worker", failure("classify_failed", "broken"))
+            error = failure("classify_failed", "broken")
+            return jobs.give_up(connection, job, "worker", error).stored
 
         assert await database.write(give_up)  # its job goes on, whether it answers or not
         found.append((await shots(recorder))["door"].state)

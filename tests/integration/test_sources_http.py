@@ -15,7 +15,8 @@ from objectclassification.errors import CaptureError, SourceStalled, SourceUnava
 from tests.integration.cameras.servers import HttpCamera, ffmpeg_mjpeg, http_camera, jpeg
 from tests.parts import require
 
-PNG = cv2.imencode(".png", np.full((48, 64, 3), 99, np.uint8))[1].tobytes()
+NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+PNG = cv2.imencode(".png", NOISE)[1].tobytes()
 BROKEN_PNG = PNG[:60] + b"?" + PNG[61:]
 
 

@@ -1,4 +1,4 @@
-"""Encoded pictures: recognised, measured, found dark, encoded, saved."""
+"""Encoded pictures: recognised, measured, encoded, saved."""
 
 from __future__ import annotations
 
@@ -50,20 +50,21 @@ def test_rubbish_is_neither_measured_nor_decoded(data: bytes) -> None:
             picture.decode(start + data, "cam")
 
 
-@pytest.mark.parametrize(
-    ("image", "dark"),
-    [
-        (noise(0, 0), True),
-        (noise(4, 3), True),
-        (noise(2, 2, (48, 64)), True),
-        (noise(40, 3), False),
-        (noise(128, 0), False),
-        (cv2.circle(noise(2, 2), (32, 24), 6, (255, 255, 255), -1), False),
-    ],
-    ids=["black", "sensor noise", "grey", "dim", "plain wall", "one lamp at night"],
-)
-def test_dark(image: Pixels, dark: bool) -> None:
-    assert picture.is_dark(image) is dark
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/webp"])
+def test_a_thumbnail_is_as_large_as_it_must_be(media_type: str) -> None:
+    data = picture.encode(noise(128, 60, (720, 1280, 3)), media_type)
+    assert picture.thumbnail_of(data, "x").shape == (90, 160)
+    if media_type != "image/webp":
+        assert picture.thumbnail_of(data, "x", 320).shape == (180, 320)
+        assert picture.thumbnail_of(data, "x", 500).shape == (360, 640)
+        assert picture.thumbnail_of(data, "x", 1200).shape == (720, 1280)
+
+
+def test_quality_is_what_a_smaller_file_costs() -> None:
+    image = noise(128, 60)
+    for media_type in ("image/jpeg", "image/webp"):
+        assert len(picture.encode(image, media_type, 20)) < len(picture.encode(image, media_type))
+    assert picture.encode(image, "image/png", 20) == picture.encode(image, "image/png")
 
 
 def test_turn_and_fit() -> None:

@@ -31,6 +31,7 @@ _QUERY = {
     "snap": re.compile(SNAP),
     "rendition": re.compile(RENDITION),
     "age_ms": re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?"),
+    "frame": re.compile(r"[1-9]|1[0-9]|20"),
 }
 
 
@@ -76,6 +77,7 @@ def _wanted(scope: Scope) -> Wanted | None:
         rendition=query.get("rendition", "full"),
         age_ms=age_ms,
         idempotency_key=keys[0].decode("latin-1") if keys else None,
+        frame=int(query.get("frame", "1")),
     )
 
 

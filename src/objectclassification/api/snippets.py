@@ -19,6 +19,7 @@ from objectclassification.auth import Identity
 from objectclassification.bus import PictureUploaded
 from objectclassification.errors import DiskFull, NotFound, RequestError
 from objectclassification.receipts import Picture
+from objectclassification.shot_options import MOST_BURST
 from objectclassification.store import pictures, snippets, uploads
 
 MOST_AGE_MS = 10 * 366 * 86_400_000.0
@@ -39,6 +40,7 @@ class Wanted:
     rendition: str = "full"
     age_ms: float | None = None
     idempotency_key: str | None = None
+    frame: int = 1
 
 
 class Snippet(msgspec.Struct, frozen=True):
@@ -63,10 +65,12 @@ async def put(
     snap: Annotated[str | None, Query(pattern=f"^{SNAP}$")] = None,
     rendition: Annotated[str, Query(pattern=f"^{RENDITION}$")] = "full",
     age_ms: Annotated[float | None, Query(ge=0, le=MOST_AGE_MS, allow_inf_nan=False)] = None,
+    frame: Annotated[int, Query(ge=1, le=MOST_BURST)] = 1,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=MOST_KEY)] = None,
 ) -> Response:
     """Takes the image as the body, or as the one file of a form; durable before it answers."""
-    return await store(request, identity, Wanted(number, snap, rendition, age_ms, idempotency_key))
+    wanted = Wanted(number, snap, rendition, age_ms, idempotency_key, frame)
+    return await store(request, identity, wanted)
 
 
 async def store(request: Request, identity: Identity, wanted: Wanted) -> Response:
@@ -91,6 +95,7 @@ async def store(request: Request, identity: Identity, wanted: Wanted) -> Respons
         width=received.image.width,
         height=received.image.height,
         idempotency_key=wanted.idempotency_key,
+        frame=wanted.frame,
         received_at=received_at,
         age_ms=wanted.age_ms,
         # The age was true when the request left; how long it travelled is not known, but no
@@ -102,7 +107,8 @@ async def store(request: Request, identity: Identity, wanted: Wanted) -> Respons
     if taken.picture_is_new:
         parts.counts.pictures += 1
         camera = taken.picture.camera
-        parts.bus.publish(PictureUploaded(taken.picture.ref(), camera, wanted.snap))
+        shown = wanted.frame == 1
+        parts.bus.publish(PictureUploaded(taken.picture.ref(), camera, wanted.snap, shown))
     return answer(taken.picture, 201 if taken.new else 200)
 
 

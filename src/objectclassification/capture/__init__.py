@@ -25,8 +25,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from objectclassification.capture.capture import Capture, Taken
+    from objectclassification.capture.capture import Capture
     from objectclassification.capture.spool import Spool, SpoolItem
+    from objectclassification.capture.taken import Taken
     from objectclassification.capture.upload import Uploader
 
 __all__ = ["Capture", "Spool", "SpoolItem", "Taken", "Uploader"]
@@ -35,7 +36,7 @@ _HOME = {
     "Capture": "capture",
     "Spool": "spool",
     "SpoolItem": "spool",
-    "Taken": "capture",
+    "Taken": "taken",
     "Uploader": "upload",
 }
 

@@ -6,24 +6,27 @@ one is waited for, or :class:`~objectclassification.errors.StaleFrame` is raised
 
 from __future__ import annotations
 
-import hashlib
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from objectclassification.capture import picture
-from objectclassification.capture.clock import Clock, wall_clock
+from objectclassification.capture.controls import Adjustment
+from objectclassification.capture.frames import Frames
 from objectclassification.capture.keeper import Keeper
 from objectclassification.capture.picture import Rotation
 from objectclassification.capture.source import Frame, SourceSettings, open_source
+from objectclassification.capture.taken import Form, Taken, develop
+from objectclassification.capture.turns import Turns
 from objectclassification.capture.warmup import Warmup
 from objectclassification.condition import SourceState
-from objectclassification.errors import CaptureError, DarkFrame
+from objectclassification.errors import CaptureError
 from objectclassification.masking import mask
-from objectclassification.receipts import Freshness
+from objectclassification.shot_options import AS_EVER, MOST_SIDE, Check, ShotOptions
 
 SEED_PATH = "opencv_frame_0.png"
 KEEP_WARM_S = 300.0
@@ -33,44 +36,6 @@ OPEN_S = 5.0
 """Half of a snap's usual deadline: an open that hangs is tried once more within it."""
 WATCHDOG_S = 1.0
 """Time-outs of the source itself come first; the watchdog is for those that have none."""
-DARK_PATIENCE_S = 1.0
-"""A live camera may be between two exposures: it has this long to show something."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A picture that was taken and saved.
-
-    Attributes:
-        path: where it is saved.
-        data: the encoded picture, as saved.
-        media_type: ``image/png``, ``image/jpeg`` or ``image/webp``.
-        width: pixels.
-        height: pixels.
-        sha256: of ``data``, hexadecimal.
-        freshness: how it is known that it was exposed after the snap.
-        taken_at: ``time.monotonic()`` seconds; exposed no earlier than this.
-        captured_at: the same by the wall clock, UTC.
-        clock: what the wall clock is worth.
-        uncertainty_ms: ``captured_at`` is off by no more than this; None if nobody knows.
-        warnings: what a person should know about the picture.
-        camera_ms: milliseconds by stage: ``open`` and ``warmup`` of a cold source, ``wait`` for the
-            frame, ``decode``, ``encode``, ``save``; stages that were not needed are left out.
-    """
-
-    path: Path
-    data: bytes
-    media_type: str
-    width: int
-    height: int
-    sha256: str
-    freshness: Freshness
-    taken_at: float
-    captured_at: datetime
-    clock: Clock
-    uncertainty_ms: float | None
-    warnings: tuple[str, ...]
-    camera_ms: dict[str, float]
 
 
 class Capture:
@@ -91,6 +56,8 @@ class Capture:
             all.
         latency_ms: from exposure to arrival here, as far as the source's owner knows.
         stall_s: a source that gives no frame for this long has stalled.
+        check: what becomes of a picture that is black, white, covered, blurred or frozen, unless a
+            snap says otherwise.
 
     Raises:
         ConfigurationError: the source, a variable in it, or the path's suffix cannot be used.
@@ -107,6 +74,7 @@ class Capture:
         keep_warm_s: float = KEEP_WARM_S,
         latency_ms: float | None = None,
         stall_s: float = STALL_S,
+        check: Check = "retry",
     ) -> None:
         address = str(source)
         settings = SourceSettings(
@@ -116,10 +84,9 @@ class Capture:
             read_timeout_s=stall_s,
         )
         self.address = mask(address)
-        self._path = Path(path)
-        self._media_type = picture.media_type_for(self._path)
-        self._size = size
-        self._rotate = rotate
+        path = Path(path)
+        self._form_as_ever = Form(path, picture.media_type_for(path), size, rotate)
+        self._check = check
         self._last: Taken | None = None
         self._keeper = Keeper(
             lambda: open_source(address, settings),
@@ -130,6 +97,8 @@ class Capture:
             open_s=OPEN_S + stall_s + WATCHDOG_S,
             stall_s=stall_s + WATCHDOG_S,
         )
+        self._frames = Frames(self._keeper, self.address)
+        self._turns = Turns(self.address)
 
     @property
     def state(self) -> SourceState:
@@ -158,27 +127,65 @@ class Capture:
             timeout_s: the most it may take, opening and warming up included.
 
         Raises:
+            As :meth:`shoot`.
+        """
+        return self.shoot(after=after, timeout_s=timeout_s)[0]
+
+    def shoot(
+        self,
+        options: ShotOptions = AS_EVER,
+        *,
+        after: float | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> tuple[Taken, ...]:
+        """Takes pictures that were exposed after a moment, in the way of one snap, and saves them.
+
+        Snaps that a device is set for are taken one after the other; then it is set back.
+
+        Args:
+            options: what is different this time. What the source does not do is a warning.
+            after: ``time.monotonic()`` seconds; now, if not given.
+            timeout_s: the most it may take, opening and warming up included.
+
+        Returns:
+            The best picture; and, if all of a burst are kept, the others in their order, saved
+            beside it as ``<name>-2``, ``<name>-3`` and so on.
+
+        Raises:
             SourceUnavailable: there is no such source, or it cannot be opened.
             SourceBusy: another program holds it.
             SourceStalled: no frame came in time.
             StaleFrame: only frames from before came in time.
-            DarkFrame: the picture is black or covered.
+            FaultyFrame: the picture shows nothing, twice: it is black, white, covered, blurred or
+                that of the last snap.
             CaptureError: another failure of the source or of the file.
         """
         started = time.monotonic()
         until = started + timeout_s
-        after = started if after is None else after
-        frame, ms = self._keeper.frame(after, timeout_s)
-        if self._is_dark(frame):
-            frame = self._lighter(frame, until)
-        waited_s = time.monotonic() - started
-        ms["wait"] = max(0.0, waited_s * 1000 - ms.get("open", 0.0) - ms.get("warmup", 0.0))
-        data, size = self._encode(frame, ms)
-        with _Clocked(ms, "save"):
-            self._save(data)
-        taken = self._describe(frame, data, size, ms)
-        self._last = taken
-        return taken
+        adjustment, warnings = self._adjustment(options)
+        with self._turn(adjustment, until), self._keeper.held():
+            frames, found, ms = self._frames.take(
+                options.burst,
+                options.keep,
+                options.check or self._check,
+                started if after is None else after,
+                until,
+            )
+            refused = self._keeper.refused if adjustment is not None else ()
+            live = self._keeper.live
+        waited_ms = (time.monotonic() - started) * 1000
+        spent_ms = sum(ms.get(stage, 0.0) for stage in ("open", "warmup", "check", "retry"))
+        ms["wait"] = max(0.0, waited_ms - spent_ms)
+        if options.warmup is not None and not live:
+            warnings.append("warmup is not used: this source makes its picture when it is asked")
+        form = self._form(options, warnings)
+        told = (*found, *refused, *warnings, *self._keeper.notes)
+        taken = [self._develop(frames[0], form, ms, told, options)]
+        for number, frame in enumerate(frames[1:], 2):
+            path = form.path.with_stem(f"{form.path.stem}-{number}")
+            taken.append(self._develop(frame, replace(form, path=path), {}, told, options))
+        self._last = taken[0]
+        return tuple(taken)
 
     def upload(
         self, url: str, snippet: int = 1, *, token: str | None = None, ca: Path | None = None
@@ -229,82 +236,79 @@ class Capture:
     ) -> None:
         self.close()
 
-    def _is_dark(self, frame: Frame) -> bool:
-        image = frame.image
-        if image is None:
-            image = picture.thumbnail_of(frame.encoded or b"", self.address)
-        return picture.is_dark(image)
+    def _adjustment(self, options: ShotOptions) -> tuple[Adjustment | None, list[str]]:
+        """What the source must be set to for these options, and what it cannot be."""
+        device = self._keeper.adjustable
+        warnings: list[str] = []
+        exposure_ms, focus, mode = options.exposure_ms, options.focus, None
+        if device is None:
+            for what, value in (("exposure", exposure_ms), ("focus", focus)):
+                if value is not None:
+                    warnings.append(f"{what} is not used: only a device takes it")
+            exposure_ms = focus = None
+        elif (size := self._size_for(options)) is not None:
+            mode = _larger(device.mode, size)
+        wanted = Adjustment(mode, exposure_ms, focus, options.warmup)
+        return (None if wanted == Adjustment() else wanted), warnings
 
-    def _lighter(self, frame: Frame, until: float) -> Frame:
-        patience_until = min(until, time.monotonic() + DARK_PATIENCE_S)
-        while self._keeper.live and (left_s := patience_until - time.monotonic()) > 0:
+    @contextmanager
+    def _turn(self, adjustment: Adjustment | None, until: float) -> Iterator[None]:
+        """Holds the source as it is set for one snap, or as ever beside other snaps."""
+        if adjustment is None:
+            with self._turns.shared(until):
+                yield
+            return
+        with self._turns.alone(until):
+            self._keeper.adjust(adjustment)
             try:
-                frame, _ = self._keeper.frame(frame.stamp.taken_at, left_s)
-            except CaptureError:
-                break  # what there is, is dark: that is the better message
-            if not self._is_dark(frame):
-                return frame
-        raise DarkFrame(
-            f"{self.address} shows black: the lens is covered, or there is no light",
-            source=self.address,
-        )
+                yield
+            finally:
+                self._keeper.adjust(None)
 
-    def _encode(self, frame: Frame, ms: dict[str, float]) -> tuple[bytes, tuple[int, int]]:
-        """Returns the picture's bytes in the format of the path, with width and height."""
-        fits = frame.media_type == self._media_type and not self._rotate and self._size is None
-        if fits and frame.encoded is not None:
-            size = picture.measure(frame.encoded)
-            if size is not None:
-                return frame.encoded, size
-        image = frame.image
-        if image is None:
-            with _Clocked(ms, "decode"):
-                image = picture.decode(frame.encoded or b"", self.address)
-        with _Clocked(ms, "encode"):
-            if self._size is not None:
-                image = picture.shrink(image, self._size)
-            image = picture.rotate(image, self._rotate)
-            return picture.encode(image, self._media_type), (image.shape[1], image.shape[0])
+    def _size_for(self, options: ShotOptions) -> tuple[int | None, int | None] | None:
+        """Width and height that were asked for, as they are before the picture is turned."""
+        size = options.width, options.height
+        if size == (None, None):
+            return None
+        return size[::-1] if self._form_as_ever.rotate in (90, 270) else size
 
-    def _save(self, data: bytes) -> None:
-        try:
-            picture.save(data, self._path)
-        except OSError as exc:
-            raise CaptureError(
-                f"cannot save {self._path}: {exc.strerror}", source=self.address
-            ) from exc
+    def _form(self, options: ShotOptions, warnings: list[str]) -> Form:
+        """What the pictures are to be like."""
+        form = self._form_as_ever
+        if options.format is not None and (other := f"image/{options.format}") != form.media_type:
+            path = form.path.with_suffix(picture.SUFFIXES[other])
+            form = replace(form, path=path, media_type=other)
+        if (size := self._size_for(options)) is not None:
+            form = replace(form, size=(size[0] or MOST_SIDE, size[1] or MOST_SIDE))
+        if options.quality is not None:
+            if form.media_type == "image/png":
+                warnings.append("quality is not used: a PNG has none")
+            else:
+                form = replace(form, quality=options.quality)
+        return form
 
-    def _describe(
-        self, frame: Frame, data: bytes, size: tuple[int, int], ms: dict[str, float]
+    def _develop(
+        self,
+        frame: Frame,
+        form: Form,
+        ms: dict[str, float],
+        told: tuple[str, ...],
+        options: ShotOptions,
     ) -> Taken:
-        clock, off_ms = wall_clock()
-        stamp = frame.stamp
-        wall_s = time.time() - (time.monotonic() - stamp.taken_at)
-        return Taken(
-            path=self._path,
-            data=data,
-            media_type=self._media_type,
-            width=size[0],
-            height=size[1],
-            sha256=hashlib.sha256(data).hexdigest(),
-            freshness=stamp.freshness,
-            taken_at=stamp.taken_at,
-            captured_at=datetime.fromtimestamp(wall_s, UTC),
-            clock=clock,
-            uncertainty_ms=None if off_ms is None else off_ms + stamp.uncertainty_s * 1000,
-            warnings=self._keeper.notes,
-            camera_ms={stage: round(value, 1) for stage, value in ms.items()},
-        )
+        taken = develop(frame, form, ms, told, self.address)
+        sides = (options.width, taken.width), (options.height, taken.height)
+        if all(wanted is None or got < wanted for wanted, got in sides) and any(
+            wanted is not None for wanted, _ in sides
+        ):
+            asked = "x".join("any" if wanted is None else str(wanted) for wanted, _ in sides)
+            line = f"asked for {asked}, got {taken.width}x{taken.height}"
+            taken = replace(taken, warnings=(*taken.warnings, line))
+        return replace(taken, warnings=tuple(dict.fromkeys(taken.warnings)))
 
 
-class _Clocked:
-    """Notes how long a block took."""
-
-    def __init__(self, ms: dict[str, float], stage: str) -> None:
-        self._ms, self._stage, self._started = ms, stage, time.monotonic()
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._ms[self._stage] = (time.monotonic() - self._started) * 1000
+def _larger(mode: tuple[int, int], wanted: tuple[int | None, int | None]) -> tuple[int, int] | None:
+    """The mode to ask for so that a picture of that size can be made; None: it is large enough."""
+    factor = max((side or 0) / own for side, own in zip(wanted, mode, strict=True))
+    if factor <= 1:
+        return None
+    return wanted[0] or round(mode[0] * factor), wanted[1] or round(mode[1] * factor)

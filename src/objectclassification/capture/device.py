@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from objectclassification.capture.address import device_node
+from objectclassification.capture.controls import Adjustment, Controls
 from objectclassification.capture.opencv import cv2
 from objectclassification.capture.source import (
     STREAM_LATENCY_S,
@@ -43,6 +44,8 @@ class DeviceSource:
         self._shown = f"camera {shown}"
         self._settings = settings
         self._cap = cv2.VideoCapture()
+        self._controls = Controls(self._cap)
+        self.mode = settings.size or DEFAULT_SIZE
         self._stamp = Stamp(0.0, 0.0, "estimated", 0)
         self._interval_s = 1 / 30
         self._driver_s = math.inf
@@ -68,10 +71,7 @@ class DeviceSource:
         self._cap.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
         self._cap.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         self._cap.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-        granted = (
-            int(self._cap.get(cv2.CAP_PROP_FRAME_WIDTH)),
-            int(self._cap.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-        )
+        self.mode = granted = self._controls.size
         other = f"asked for {width}x{height}, got {granted[0]}x{granted[1]}"
         self.notes = () if granted == (width, height) else (other,)
         self._interval_s = 1 / (self._cap.get(cv2.CAP_PROP_FPS) or 30.0)
@@ -122,8 +122,16 @@ class DeviceSource:
             raise CaptureError(f"{self._shown} gave a broken frame", source=self._shown)
         return Frame(self._stamp, image=cast("Pixels", image))
 
+    def adjust(self, wanted: Adjustment | None) -> tuple[str, ...]:
+        """Sets mode, exposure and focus for one snap, or back to how they were."""
+        if wanted is not None:
+            return self._controls.adjust(wanted)
+        self._controls.restore()
+        return ()
+
     def close(self) -> None:
-        """Lets go of the device."""
+        """Lets go of the device, which keeps what it was told: so it is told back first."""
+        self._controls.restore()
         self._cap.release()
 
 

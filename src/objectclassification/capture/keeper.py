@@ -12,14 +12,14 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from objectclassification.capture.source import Frame, Source, Stamp
+from objectclassification.capture.controls import Adjustment
+from objectclassification.capture.run import Asked, Run
+from objectclassification.capture.source import Adjustable, Frame, Source, Stamp
 from objectclassification.capture.warmup import Warmup, warm_up
 from objectclassification.condition import SourceState
 from objectclassification.errors import CaptureError, SourceStalled, StaleFrame
@@ -33,37 +33,10 @@ TRIES = 2
 STUCK_THREADS = 3
 """After this many threads that never came back from a driver, another one would not help."""
 JOIN_S = 3.0
-
-_Doing = Literal["open", "grab", "rest"]
-_COLD: dict[_Doing, SourceState] = {"open": "opening", "grab": "warming", "rest": "failing"}
-"""What a source that is not warm does, by what its thread does."""
+SETTLING_S = 0.3
+"""A device shows what it was told after up to four frames, which are in its buffers until then."""
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(eq=False)
-class _Asked:
-    """Someone waits for a frame that was exposed after ``after``."""
-
-    after: float
-    frame: Future[Frame] = field(default_factory=Future)
-    ms: dict[str, float] = field(default_factory=dict)
-    failures: int = 0
-    stale: bool = False
-
-
-class _Run:
-    """One thread's life with one source."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.thread: threading.Thread | None = None
-        self.frames = 0
-        self.warm = False
-        self.now_does("open")
-
-    def now_does(self, what: _Doing) -> None:
-        self.doing, self.progress_at = what, time.monotonic()
 
 
 class Keeper:
@@ -95,12 +68,15 @@ class Keeper:
         self._keep_warm_s = keep_warm_s
         self._limit_s = {"open": open_s, "grab": stall_s, "rest": math.inf}
         self._changed = threading.Condition()
-        self._asked: list[_Asked] = []
-        self._run: _Run | None = None
+        self._asked: list[Asked] = []
+        self._run: Run | None = None
         self._stuck = 0
         self._warm_until = -math.inf
         self._closed = False
         self._trouble: tuple[str, float] | None = None
+        self._wanted_adjustment: Adjustment | None = None
+        self._refused: tuple[str, ...] = ()
+        self._held = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,17 +94,51 @@ class Keeper:
         with self._changed:
             if self._stuck >= STUCK_THREADS:
                 return "stuck"
-            run = self._run
-            if run is None:
-                return "closed"
-            if run.warm:
-                return "warm"
-            return _COLD[run.doing]
+            return "closed" if self._run is None else self._run.state
 
     @property
     def trouble(self) -> tuple[str, float] | None:
         """How the source failed last, and when in ``time.monotonic()`` seconds."""
         return self._trouble
+
+    @property
+    def adjustable(self) -> Adjustable | None:
+        """The source, if it is one that takes settings for one snap."""
+        source = self._source
+        return source if isinstance(source, Adjustable) else None
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """What the source did not do of the adjustment that its last frames were taken with."""
+        return self._refused
+
+    def adjust(self, wanted: Adjustment | None) -> None:
+        """Has frames taken in another way from now on; None: as ever. One caller at a time.
+
+        Whoever asks for a frame after this gets one that was exposed after it had settled.
+        """
+        with self._changed:
+            self._wanted_adjustment = wanted
+            self._changed.notify_all()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the source open between the frames of one shot, also one that is to stay cold."""
+        with self._changed:
+            self._held += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= 1
+                self._changed.notify_all()
+
+    def restart(self) -> None:
+        """Closes the source, and opens and warms it up again for the next frame."""
+        with self._changed:
+            if self._run is not None:
+                self._run.again = True
+                self._changed.notify_all()
 
     def open(self) -> None:
         """Starts the source ahead of the first frame; returns at once."""
@@ -144,7 +154,7 @@ class Keeper:
             StaleFrame: only frames from before came in time.
             CaptureError: as the source failed.
         """
-        asked = _Asked(after)
+        asked = Asked(after)
         with self._changed:
             if self._closed:
                 raise CaptureError(f"{self._shown} is closed", source=self._shown)
@@ -174,7 +184,7 @@ class Keeper:
 
     # What follows up to _start runs in the thread of whoever asks.
 
-    def _wait(self, asked: _Asked, timeout_s: float) -> Frame:
+    def _wait(self, asked: Asked, timeout_s: float) -> Frame:
         until = time.monotonic() + timeout_s
         while (now := time.monotonic()) < until:
             with self._changed:
@@ -188,7 +198,7 @@ class Keeper:
                 continue
         raise self._too_late(asked, timeout_s)
 
-    def _too_late(self, asked: _Asked, timeout_s: float) -> CaptureError:
+    def _too_late(self, asked: Asked, timeout_s: float) -> CaptureError:
         if asked.stale:
             return StaleFrame(
                 f"{self._shown} gave only frames from before the snap in {timeout_s:g} s",
@@ -202,7 +212,7 @@ class Keeper:
     def _hangs(self) -> SourceStalled:
         return SourceStalled(f"{self._shown} hangs in its driver", source=self._shown)
 
-    def _give_up(self, run: _Run) -> None:
+    def _give_up(self, run: Run) -> None:
         """Leaves a stuck thread to itself; it lets go of its source if it ever comes back."""
         self._stuck += 1
         self._trouble = f"{self._shown} hangs in its driver", time.monotonic()
@@ -217,7 +227,7 @@ class Keeper:
     def _ensure_run(self) -> None:
         if self._run is not None or self._closed or self._stuck >= STUCK_THREADS:
             return
-        run = self._run = _Run(self._source)
+        run = self._run = Run(self._source)
         run.thread = threading.Thread(
             target=self._main, args=(run,), name=f"source {self._shown}", daemon=True
         )
@@ -233,13 +243,14 @@ class Keeper:
 
     # What follows runs in the thread that owns the source.
 
-    def _main(self, run: _Run) -> None:
+    def _main(self, run: Run) -> None:
         failed = 0
         while self._wanted(run):
-            run.frames, started = 0, time.monotonic()
+            run.frames, run.again, started = 0, False, time.monotonic()
             try:
                 self._open(run)
                 self._serve(run)
+                failed = 0
             except CaptureError as exc:
                 self._failed(run, exc)
                 failed = 1 if time.monotonic() - started > LASTED_S else failed + 1
@@ -260,24 +271,54 @@ class Keeper:
             elif not self._closed:
                 self._stuck -= 1
 
-    def _wanted(self, run: _Run) -> bool:
+    def _wanted(self, run: Run) -> bool:
         with self._changed:
-            return self._run is run and bool(self._asked or time.monotonic() < self._warm_until)
+            is_due = self._asked or self._held or time.monotonic() < self._warm_until
+            return self._run is run and bool(is_due)
 
-    def _open(self, run: _Run) -> None:
+    def _open(self, run: Run) -> None:
         run.now_does("open")
         started = time.monotonic()
         run.source.open()
         opened = time.monotonic()
-        warm_up(run.source, self._shown, self._warmup, lambda: run.now_does("grab"))
+        run.adjusted, wanted = None, self._wanted_adjustment
+        if wanted is None:
+            self._warm_up(run, self._warmup)
+        else:
+            self._adjust(run, wanted)
+            self._warm_up(run, self._warmup if wanted.warmup is None else wanted.warmup)
+            if wanted.warmup is None:
+                self._warm_up(run, max(0.0, SETTLING_S - (time.monotonic() - run.adjusted_at)))
         run.warm, warm = True, time.monotonic()
         with self._changed:
             for asked in self._asked:
                 asked.ms["open"] = (opened - started) * 1000
                 asked.ms["warmup"] = (warm - opened) * 1000
 
-    def _serve(self, run: _Run) -> None:
-        while self._wanted(run):
+    def _warm_up(self, run: Run, how: Warmup | None) -> None:
+        warm_up(run.source, self._shown, how, lambda: run.now_does("grab"))
+
+    def _adjust(self, run: Run, wanted: Adjustment | None) -> None:
+        if isinstance(run.source, Adjustable):
+            self._refused = run.source.adjust(wanted)
+        run.adjusted, run.adjusted_at = wanted, time.monotonic()
+
+    def _readjust(self, run: Run, wanted: Adjustment | None) -> None:
+        """Adjusts a source that is warm, and waits until its frames show it."""
+        run.now_does("grab")
+        began = time.monotonic()
+        self._adjust(run, wanted)
+        own = None if wanted is None else wanted.warmup
+        self._warm_up(run, SETTLING_S if own is None else own)
+        run.adjusted_at = time.monotonic()
+        with self._changed:
+            for asked in self._asked:
+                asked.ms["warmup"] = (run.adjusted_at - began) * 1000
+
+    def _serve(self, run: Run) -> None:
+        while self._wanted(run) and not run.again:
+            if (wanted := self._wanted_adjustment) is not run.adjusted:
+                self._readjust(run, wanted)
             if not run.source.live and not self._is_due(run):
                 continue
             run.now_does("grab")
@@ -286,12 +327,12 @@ class Keeper:
                 run.frames += 1
                 self._answer(run, stamp)
 
-    def _is_due(self, run: _Run) -> bool:
+    def _is_due(self, run: Run) -> bool:
         """Waits until a picture may be made for someone; False: something has changed."""
         with self._changed:
             run.now_does("rest")
             now = time.monotonic()
-            wake_at = self._warm_until
+            wake_at = math.inf if self._held else self._warm_until
             if self._asked:
                 wake_at = min(a.after for a in self._asked) + run.source.latency_s
                 if wake_at <= now:
@@ -299,12 +340,14 @@ class Keeper:
             self._changed.wait(min(wake_at - now, threading.TIMEOUT_MAX))
             return False
 
-    def _answer(self, run: _Run, stamp: Stamp) -> None:
+    def _answer(self, run: Run, stamp: Stamp) -> None:
         with self._changed:
-            if self._run is not run:
+            if self._run is not run or run.adjusted is not self._wanted_adjustment:
                 return
             fresh = [
-                a for a in self._asked if stamp.taken_at > a.after or stamp.freshness == "replay"
+                a
+                for a in self._asked
+                if stamp.taken_at > max(a.after, run.adjusted_at) or stamp.freshness == "replay"
             ]
             for asked in self._asked:
                 asked.stale = asked not in fresh
@@ -320,7 +363,7 @@ class Keeper:
                     asked.frame.set_result(frame)
             self._stay_warm()
 
-    def _failed(self, run: _Run, error: CaptureError) -> None:
+    def _failed(self, run: Run, error: CaptureError) -> None:
         with self._changed:
             if self._run is not run:
                 return
@@ -336,7 +379,7 @@ class Keeper:
                     self._asked.remove(asked)
                     asked.frame.set_exception(error)
 
-    def _back_off(self, run: _Run, failed: int, was_live: bool) -> bool:
+    def _back_off(self, run: Run, failed: int, was_live: bool) -> bool:
         """Waits before the next open, unless a snap waits; False: do not open for nobody."""
         longest = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2 ** min(failed - 1, 16))
         with self._changed:

@@ -25,18 +25,16 @@ MEDIA_TYPES = {
 }
 JPEG_QUALITY = 92
 """Visually lossless for classification; a 1080p picture takes 5 ms and some 400 kB."""
-DARK_MEAN = 10.0
-DARK_SPREAD = 5.0
-"""Grey levels of 255. A covered sensor gives its noise and nothing else; a night scene with one
-lamp has a larger spread. Both bounds must hold, so that a picture with anything on it passes."""
+SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 # PNG has no quality, and a compression level would only make it slower than OpenCV's default.
-_PARAMETERS = {
-    "image/png": [],
-    "image/jpeg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
-    "image/webp": [cv2.IMWRITE_WEBP_QUALITY, JPEG_QUALITY],
-}
+_QUALITY = {"image/jpeg": cv2.IMWRITE_JPEG_QUALITY, "image/webp": cv2.IMWRITE_WEBP_QUALITY}
+_REDUCED = (
+    (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+    (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    (2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+)
 
 
 def media_type_for(path: Path) -> str:
@@ -92,13 +90,23 @@ def decode(data: bytes, address: str) -> Pixels:
     return _imdecode(data, cv2.IMREAD_COLOR, address)
 
 
-def thumbnail_of(data: bytes, address: str) -> Pixels:
+def thumbnail_of(data: bytes, address: str, least: int = 0) -> Pixels:
     """Decodes a picture grey and at an eighth of its size, which is cheap for a JPEG.
+
+    Args:
+        data: the encoded picture.
+        address: of its source, for the error.
+        least: pixels that its longer side must keep, where it has them: a quarter, a half or the
+            whole is decoded then.
 
     Raises:
         CaptureError: it is broken, or not a picture.
     """
-    return _imdecode(data, cv2.IMREAD_REDUCED_GRAYSCALE_8, address)
+    longest = max(measure(data) or (8 * least,))
+    for factor, flags in _REDUCED:
+        if longest >= factor * least:
+            return _imdecode(data, flags, address)
+    return _imdecode(data, cv2.IMREAD_GRAYSCALE, address)
 
 
 def _imdecode(data: bytes, flags: int, address: str) -> Pixels:
@@ -119,12 +127,6 @@ def brightness(image: Pixels) -> tuple[float, float]:
     return float(grey.mean()), float(grey.std())
 
 
-def is_dark(image: Pixels) -> bool:
-    """Whether a picture is black or its lens covered; in doubt it is not."""
-    mean, spread = brightness(image)
-    return mean <= DARK_MEAN and spread <= DARK_SPREAD
-
-
 def shrink(image: Pixels, size: tuple[int, int]) -> Pixels:
     """Fits a picture into ``size`` (width, height), its shape kept; it is never enlarged."""
     height, width = image.shape[:2]
@@ -140,10 +142,12 @@ def rotate(image: Pixels, degrees: Rotation) -> Pixels:
     return cast("Pixels", cv2.rotate(image, _TURNS[degrees])) if degrees else image
 
 
-def encode(image: Pixels, media_type: str) -> bytes:
-    """Encodes pixels; JPEG and WebP at quality 92, PNG at OpenCV's default level."""
-    suffix = "." + media_type.removeprefix("image/")
-    _, data = cv2.imencode(suffix, image, _PARAMETERS[media_type])
+def encode(image: Pixels, media_type: str, quality: int | None = None) -> bytes:
+    """Encodes pixels; JPEG and WebP at quality 92 or the given one, PNG at OpenCV's own level."""
+    told: list[int] = []
+    if media_type in _QUALITY:
+        told = [_QUALITY[media_type], JPEG_QUALITY if quality is None else quality]
+    _, data = cv2.imencode(SUFFIXES[media_type], image, told)
     return data.tobytes()
 
 

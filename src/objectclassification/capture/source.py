@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from objectclassification.capture.address import Kind, expand, kind_of
 from objectclassification.masking import mask
@@ -16,6 +16,8 @@ from objectclassification.receipts import Freshness
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from objectclassification.capture.controls import Adjustment
 
     Pixels = NDArray[np.uint8]
 
@@ -117,6 +119,26 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Lets go of the device, the connection or the process. May be called twice."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """What a source also has that takes settings for one snap: a device.
+
+    Attributes:
+        mode: width and height in pixels that it gives by its own settings.
+    """
+
+    mode: tuple[int, int]
+
+    def adjust(self, wanted: Adjustment | None) -> tuple[str, ...]:
+        """Takes the next frames in another way, or, without an argument, as ever again.
+
+        Called by the thread that owns the source, while it is open.
+
+        Returns:
+            A line on each thing that it did not do.
+        """
 
 
 _ADAPTERS: dict[Kind, str] = {

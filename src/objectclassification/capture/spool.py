@@ -28,7 +28,7 @@ from objectclassification.errors import CaptureError, ConfigurationError
 from objectclassification.receipts import Freshness, ShotOrigin
 
 if TYPE_CHECKING:
-    from objectclassification.capture.capture import Taken
+    from objectclassification.capture.taken import Taken
 
 DEFAULT_MAX_BYTES = 2**30
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -59,6 +59,7 @@ class SpoolItem:
         origin: who asked for the snap.
         freshness: how the picture is known to be newer than the snap.
         wanted_s: for how long after it was taken its snap waits for it; None: nobody waits.
+        frame: its place in a burst; the first is the shot's picture.
     """
 
     number: int
@@ -76,6 +77,7 @@ class SpoolItem:
     origin: ShotOrigin = "controller"
     freshness: Freshness | None = None
     wanted_s: float | None = None
+    frame: int = 1
 
     @property
     def is_expired(self) -> bool:
@@ -159,6 +161,7 @@ class Spool:
         origin: ShotOrigin = "controller",
         rendition: str = "full",
         wanted_s: float | None = None,
+        frame: int = 1,
     ) -> SpoolItem:
         """Keeps a picture; when this returns, no crash loses it.
 
@@ -171,6 +174,7 @@ class Spool:
             origin: who asked for that snap.
             rendition: which rendition it is.
             wanted_s: for how long after it was taken its snap waits for it; None: nobody waits.
+            frame: its place in a burst.
 
         Raises:
             CaptureError: it could not be written, or is larger than the whole spool.
@@ -194,6 +198,7 @@ class Spool:
                 origin=origin,
                 freshness=taken.freshness,
                 wanted_s=wanted_s,
+                frame=frame,
             )
             try:
                 self._keep(item, taken.data)
@@ -203,6 +208,11 @@ class Spool:
                 ) from exc
             self._items[number], self._sizes[number] = item, len(taken.data)
             return item
+
+    def has_room(self, size: int) -> bool:
+        """Whether a picture of so many bytes fits without another one giving way."""
+        with self._mutex:
+            return self.size_bytes + size <= self.max_bytes
 
     def due(self) -> Iterator[SpoolItem]:
         """Yields what waits now, the oldest first; it may be removed meanwhile."""

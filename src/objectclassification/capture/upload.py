@@ -117,6 +117,7 @@ class Uploader:
             key=item.key,
             snap=item.snap,
             rendition=item.rendition,
+            frame=item.frame,
             age_ms=item.age_ms,
         )
 
@@ -129,6 +130,7 @@ class Uploader:
         key: str | None = None,
         snap: str | None = None,
         rendition: str = "full",
+        frame: int = 1,
         age_ms: Callable[[], int] | None = None,
     ) -> dict[str, Any]:
         """Uploads a picture.
@@ -140,6 +142,7 @@ class Uploader:
             key: the same key and bytes make one picture, however often they are sent.
             snap: the snap it belongs to.
             rendition: which rendition of the picture this is.
+            frame: its place in a burst; a shot shows the first one.
             age_ms: milliseconds since it was taken; asked again for each try.
 
         Returns:
@@ -159,6 +162,8 @@ class Uploader:
                 query: dict[str, str | int] = {"rendition": rendition}
                 if snap is not None:
                     query["snap"] = snap
+                if frame > 1:
+                    query["frame"] = frame
                 if age_ms is not None:
                     query["age_ms"] = age_ms()
                 return self._put_once(upload, data, headers, query)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from objectclassification.cli import shot as how
 from objectclassification.cli.options import Ca, TokenFile
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def camera(
     ] = None,
     warm: Annotated[bool, typer.Option("--warm", help="Stay open always.")] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Close after each picture.")] = False,
+    check: how.CheckOption = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -131,6 +133,7 @@ def camera(
         "warmup": warmup,
         "latency_ms": latency_ms,
         "keep_warm_s": _keep_warm_s(keep_warm, warm=warm, cold=cold),
+        "check": check,
     }
     cameras: Sequence[CameraSettings]
     if config is not None:

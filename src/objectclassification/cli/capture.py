@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from objectclassification.cli import options
+from objectclassification.cli import options, shot
 
 if TYPE_CHECKING:
-    from objectclassification.capture.capture import Taken
+    from objectclassification.capture.taken import Taken
 
 
 class Rotate(StrEnum):
@@ -87,6 +88,12 @@ def capture(
             metavar="MS", min=0, help="From exposure to arrival; by default 100 for a stream."
         ),
     ] = None,
+    burst: shot.Burst = None,
+    keep: shot.Keep = None,
+    quality: shot.Quality = None,
+    exposure_ms: shot.ExposureMs = None,
+    focus: shot.Focus = None,
+    check: shot.CheckOption = None,
     timeout: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="Seconds it may take.")
     ] = 15.0,
@@ -97,9 +104,20 @@ def capture(
     """Take one picture, save it, and upload it if asked."""
     if url and not upload:
         raise typer.BadParameter("a server is given without --upload")
+    wanted = shot.checked(
+        shot.options_of(
+            burst=burst,
+            keep=keep,
+            quality=quality,
+            exposure_ms=exposure_ms,
+            focus=focus,
+            check=check,
+        )
+    )
     from objectclassification.capture.capture import Capture
     from objectclassification.cli import logs
     from objectclassification.config import find_connection
+    from objectclassification.shot_options import ShotOptions
     from objectclassification.trust import Trust
 
     logs.configure("error")  # a failure is told in one line, at the end
@@ -116,26 +134,29 @@ def capture(
         keep_warm_s=0,
         latency_ms=latency_ms,
     ) as camera:
-        taken = camera.take(timeout_s=timeout)
+        taken, *others = camera.shoot(ShotOptions(**wanted), timeout_s=timeout)
         answer: dict[str, Any] | None = None
         if not as_json:
-            typer.echo(_describe(taken))
+            typer.echo(_describe(taken, others))
         if connection:
             answer = camera.upload(
                 connection.url, snippet, token=connection.token, ca=connection.ca
             )
     if as_json:
-        typer.echo(json.dumps(_as_json(taken) | ({"picture": answer} if answer else {})))
+        told = _as_json(taken) | ({"picture": answer} if answer else {})
+        told |= {"others": [_as_json(other) for other in others]} if others else {}
+        typer.echo(json.dumps(told))
     elif answer and connection:
         typer.echo(f"uploaded to {connection.url}/snippets/{snippet}/ as {answer.get('id')}")
 
 
-def _describe(taken: Taken) -> str:
+def _describe(taken: Taken, others: Sequence[Taken]) -> str:
     line = (
         f"saved {taken.path} ({taken.width}x{taken.height}, {len(taken.data) / 1000:.0f} kB, "
         f"{taken.freshness}) after {sum(taken.camera_ms.values()):.0f} ms"
     )
-    return "\n".join([line, *(f"note: {warning}" for warning in taken.warnings)])
+    more = [f"and {other.path}" for other in others]
+    return "\n".join([line, *more, *(f"note: {warning}" for warning in taken.warnings)])
 
 
 def _as_json(taken: Taken) -> dict[str, Any]:

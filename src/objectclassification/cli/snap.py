@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from objectclassification.cli import shot as how
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
 from objectclassification.cli.tables import Rows, corners, new_console
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from objectclassification.messages import SnapRequest
     from objectclassification.receipts import Answer, Prediction, Shot
 
-_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp"}
 _STYLES = {"failed": "red", "classified": "green"}
 
 
@@ -70,6 +69,26 @@ def snap(
     classify_boxes: Annotated[
         bool, typer.Option("--classify-boxes", help="Also classify each box by itself.")
     ] = False,
+    burst: how.Burst = None,
+    keep: how.Keep = None,
+    width: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Fit the picture into this width.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Fit the picture into this height.")
+    ] = None,
+    format_: Annotated[
+        Literal["jpeg", "png", "webp"] | None,
+        typer.Option("--format", help="Instead of what the camera makes."),
+    ] = None,
+    quality: how.Quality = None,
+    warmup: Annotated[
+        str | None,
+        typer.Option(metavar="S|auto", help="Seconds that frames are thrown away before."),
+    ] = None,
+    exposure_ms: how.ExposureMs = None,
+    focus: how.Focus = None,
+    check: how.CheckOption = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to save the pictures.")
     ] = None,
@@ -83,6 +102,7 @@ def snap(
     Exits with 0 only when every camera answered.
     """
     from objectclassification.cli.durations import seconds
+    from objectclassification.cli.saved import save_pictures
     from objectclassification.config import find_connection
     from objectclassification.messages import MAX_TTL_S, MIN_TTL_S
 
@@ -94,6 +114,18 @@ def snap(
     options: dict[str, Any] = {} if ask is None else {"ask": ask}
     if detect or classify_boxes:
         options["detect"] = "classify" if classify_boxes else True
+    options |= how.options_of(
+        burst=burst,
+        keep=keep,
+        width=width,
+        height=height,
+        format=format_,
+        quality=quality,
+        warmup=warmup,
+        exposure_ms=exposure_ms,
+        focus=focus,
+        check=check,
+    )
     ttl_s = None if ttl is None else seconds("--ttl", ttl, least=MIN_TTL_S, most=MAX_TTL_S)
     if wait and ttl_s is None:
         raise typer.BadParameter("--wait is for a snap with --ttl: any other is waited for")
@@ -106,7 +138,8 @@ def snap(
         _leave(connection, request, as_json=json)
         return
     result = _run(connection, request, quiet=json, ask=ask)
-    files = _save(connection, result, out) if out is not None else {}
+    frames = (burst or 1) if keep == "all" else 1
+    files = save_pictures(connection, result, out, frames=frames) if out is not None else []
     if json:
         import msgspec
 
@@ -172,31 +205,10 @@ def _run(connection: Connection, request: SnapRequest, *, quiet: bool, ask: str 
         return asyncio.run(controller.snap(connection, request, show))
 
 
-def _save(connection: Connection, result: Snapped, out: Path) -> dict[str, Path]:
-    """Saves the pictures; returns each camera's file."""
-    from objectclassification.client.http import Http
-    from objectclassification.errors import ConfigurationError
-
-    files: dict[str, Path] = {}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with Http(connection) as http:
-            for shot in result.shots:
-                if shot.picture is not None:
-                    suffix = _SUFFIXES.get(shot.picture.media_type, "")
-                    # The server names them: whatever it says, they are files in that folder.
-                    name = re.sub(r"[^\w.-]", "_", f"{shot.camera}-{shot.picture.id}{suffix}")
-                    files[shot.camera] = out / name
-                    files[shot.camera].write_bytes(http.content(shot.picture.url))
-    except OSError as exc:
-        raise ConfigurationError(f"cannot save pictures in {out}: {exc.strerror}") from exc
-    return files
-
-
-def _print(result: Snapped, files: dict[str, Path], ask: str | None) -> None:
+def _print(result: Snapped, files: list[Path], ask: str | None) -> None:
     console = new_console()
     console.print(_table(list(result.shots), ask))
-    for file in files.values():
+    for file in files:
         print(file)  # on a line of its own, whole, so that it can be copied
     total = len(result.shots)
     parts = [f"{result.answered} of {total} answered"]

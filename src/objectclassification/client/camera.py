@@ -278,10 +278,12 @@ class CameraProgram:
             self._tell(text)
         else:
             self._start(self._deliver(shot.item, Caption(text, arrived), order.spread_s))
+            for item in shot.others:
+                self._start(self._deliver(item, None, order.spread_s))
         if shot.item is None or origin == "controller":  # else the delivery says it first
             await self._reports.say(report)
 
-    async def _deliver(self, item: SpoolItem, caption: Caption, spread_s: float) -> None:
+    async def _deliver(self, item: SpoolItem, caption: Caption | None, spread_s: float) -> None:
         """Has a picture uploaded, by chance within the time that a large snap is spread over."""
         if spread_s > 0:
             await asyncio.sleep(random.uniform(0, spread_s))  # noqa: S311 - spreads; no secret
@@ -375,4 +377,6 @@ def _describe(camera: str, shot: Shot) -> str:
         f"{camera}: {taken.width}x{taken.height}, {taken.freshness}, "
         f"captured after {shot.camera_ms['total']:.0f} ms"
     )
+    if shot.others:
+        line += f", {len(shot.others)} more of its burst"
     return f"{line} ({'; '.join(shot.warnings)})" if shot.warnings else line

@@ -47,7 +47,7 @@ class Caption:
 
 @dataclass(eq=False, slots=True)
 class _Waiting:
-    """A picture on its way; without a caption it is from an earlier run."""
+    """A picture on its way; without a caption it is from an earlier run, or more of a burst."""
 
     item: SpoolItem
     caption: Caption | None
@@ -107,8 +107,8 @@ class Delivery:
         self._failures = 0
         self._go_on()
 
-    def add(self, item: SpoolItem, caption: Caption) -> None:
-        """Takes a new picture of the spool on."""
+    def add(self, item: SpoolItem, caption: Caption | None) -> None:
+        """Takes a new picture of the spool on; without a caption nobody waits for it."""
         self._push(_Waiting(item, caption))
         self._go_on()
 
@@ -231,7 +231,7 @@ class Delivery:
         )
         text = waiting.caption.text if waiting.caption is not None else _late(item)
         self._tell(f"{text}; refused: {refusal.detail}")
-        if item.snap is not None:
+        if item.snap is not None and item.frame == 1:  # else its shot has another picture
             error = failure("upload_failed", refusal.detail)
             await self._reports.say(
                 ShotReport(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -17,6 +18,7 @@ from objectclassification.errors import CaptureError, ConfigurationError, Source
 from objectclassification.masking import mask
 from objectclassification.messages import CameraOffer, SnapOrder, is_name
 from objectclassification.receipts import ShotOrigin
+from objectclassification.shot_options import read_shot_options
 
 SHOTS_AT_ONCE = 8
 """Snaps of one camera that wait for a frame, each in a thread; more wait for their turn."""
@@ -35,8 +37,9 @@ class Shot:
     """A picture that was taken, and kept if there is an API to take it.
 
     Attributes:
-        taken: the picture.
+        taken: the picture; of a burst, the best one.
         item: its place in the spool; None at a hub alone.
+        others: those of the other frames of a burst, if they are kept.
         camera_ms: durations by this machine's clock; ``total`` from the snap's arrival.
         warnings: what was odd about it.
     """
@@ -45,6 +48,7 @@ class Shot:
     item: SpoolItem | None
     camera_ms: dict[str, float]
     warnings: tuple[str, ...]
+    others: tuple[SpoolItem, ...] = ()
 
 
 class Shooter:
@@ -75,6 +79,7 @@ class Shooter:
             warmup=settings.warmup,
             keep_warm_s=settings.keep_warm_s,
             latency_ms=settings.latency_ms,
+            check=settings.check,
         )
         self.upload: str | None = None
         self.offer = CameraOffer(
@@ -150,25 +155,46 @@ class Shooter:
         left_s = arrived + order.deadline_s - margin_s - time.monotonic()
         if left_s <= 0:
             raise SourceStalled("too many snaps before this one", source=self._capture.address)
-        taken = self._capture.take(after=arrived, timeout_s=min(left_s, LONGEST_S))
+        options, complaints = read_shot_options(order.options)
+        pictures = self._capture.shoot(options, after=arrived, timeout_s=min(left_s, LONGEST_S))
+        taken = pictures[0]
         camera_ms = dict(taken.camera_ms)
-        item = None
-        if self.upload is not None:
-            began = time.monotonic()
+        began = time.monotonic()
+        items = self._keep(pictures, order, arrived, origin)
+        if items:
+            camera_ms["spool"] = _ms_since(began)
+            if len(items) < len(pictures):
+                left_out = f"burst: the spool has room for {len(items)} of {len(pictures)} pictures"
+                complaints = (left_out, *complaints)
+        camera_ms["total"] = _ms_since(arrived)
+        warnings = (*taken.warnings, *complaints)[:MOST_WARNINGS]
+        short = tuple(warning[:MOST_CHARACTERS] for warning in warnings)
+        return Shot(taken, items[0] if items else None, camera_ms, short, items[1:])
+
+    def _keep(
+        self, pictures: Sequence[Taken], order: SnapOrder, arrived: float, origin: ShotOrigin
+    ) -> tuple[SpoolItem, ...]:
+        """Puts pictures into the spool, the best one first: all are durable before it is said.
+
+        The others of a burst take nobody's room, and give way to whatever somebody waits for.
+        """
+        upload, items = self.upload, list[SpoolItem]()
+        if upload is None:
+            return ()
+        for frame, taken in enumerate(pictures, 1):
+            if frame > 1 and not self._spool.has_room(len(taken.data)):
+                break
             item = self._spool.add(
                 taken,
                 camera=self.offer.name,
-                upload=self.upload,
+                upload=upload,
                 snap=order.id,
                 origin=origin,
-                wanted_s=arrived + order.deadline_s - taken.taken_at,
+                frame=frame,
+                wanted_s=arrived + order.deadline_s - taken.taken_at if frame == 1 else None,
             )
-            camera_ms["spool"] = _ms_since(began)
-        camera_ms["total"] = _ms_since(arrived)
-        unknown = (f"option {name} is not known here" for name in order.options)
-        warnings = (*taken.warnings, *unknown)[:MOST_WARNINGS]
-        short = tuple(warning[:MOST_CHARACTERS] for warning in warnings)
-        return Shot(taken, item, camera_ms, short)
+            items.append(item)
+        return tuple(items)
 
 
 def check_names(settings: CameraSettings) -> None:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from objectclassification.config import read_toml
 from objectclassification.config.wording import fault
 from objectclassification.errors import ConfigurationError
+from objectclassification.shot_options import Check
 
 SINGLE_PATH = Path("opencv_frame_0.jpg")
 """The seed's name, as a JPEG: it takes a tenth of a PNG's time and bytes."""
@@ -55,6 +56,8 @@ class CameraSettings(BaseModel):
         keep_warm_s: the source stays open this long after a picture; ``inf`` for ever, 0 not at
             all.
         latency_ms: from exposure to arrival here; None is what the kind of source usually has.
+        check: what becomes of a picture that is black, white, covered, blurred or frozen, where a
+            snap says nothing of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +73,7 @@ class CameraSettings(BaseModel):
     ] = None
     keep_warm_s: float = Field(default=300.0, ge=0, allow_inf_nan=True)
     latency_ms: float | None = Field(default=None, ge=0, le=60_000)
+    check: Check = "retry"
 
 
 def one_camera(**values: Any) -> CameraSettings:

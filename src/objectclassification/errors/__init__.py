@@ -24,7 +24,12 @@ One tree, so that a caller can catch as widely or as closely as it likes::
     │   ├── SourceBusy             another program holds it
     │   ├── SourceStalled          open, but no frame comes
     │   ├── StaleFrame             only frames from before the snap
-    │   └── DarkFrame              black or covered
+    │   └── FaultyFrame            there is a picture, and nothing to see on it
+    │       ├── DarkFrame          black
+    │       ├── OverexposedFrame   white
+    │       ├── CoveredFrame       something is in front of the lens
+    │       ├── BlurredFrame       out of focus everywhere
+    │       └── FrozenFrame        the last snap's picture again
     ├── UploadError
     │   ├── UploadFailed           retryable: the network, a 5xx
     │   └── UploadRefused          the API said no for good
@@ -74,12 +79,17 @@ from objectclassification.errors.base import (
     ObjectClassificationError,
 )
 from objectclassification.errors.pictures import (
+    BlurredFrame,
     CaptureError,
     ChildDied,
+    CoveredFrame,
     DarkFrame,
+    FaultyFrame,
+    FrozenFrame,
     ImageError,
     ModelError,
     NotAnImage,
+    OverexposedFrame,
     SourceBusy,
     SourceStalled,
     SourceUnavailable,
@@ -105,15 +115,19 @@ __all__ = [
     "EXIT_UNAVAILABLE",
     "AuthError",
     "BadMessage",
+    "BlurredFrame",
     "Busy",
     "CaptureError",
     "ChildDied",
     "ConfigurationError",
     "Conflict",
+    "CoveredFrame",
     "DarkFrame",
     "DataFolderUnusable",
     "DiskFull",
+    "FaultyFrame",
     "Forbidden",
+    "FrozenFrame",
     "ImageError",
     "KeyReused",
     "MissingExtra",
@@ -122,6 +136,7 @@ __all__ = [
     "NotAnImage",
     "NotFound",
     "ObjectClassificationError",
+    "OverexposedFrame",
     "RateLimited",
     "RequestError",
     "ServerStopping",

@@ -43,10 +43,38 @@ class StaleFrame(CaptureError):
     code = "stale"
 
 
-class DarkFrame(CaptureError):
-    """The picture is black or covered."""
+class FaultyFrame(CaptureError):
+    """There is a picture, and nothing to see on it."""
+
+
+class DarkFrame(FaultyFrame):
+    """The picture is black."""
 
     code = "dark"
+
+
+class OverexposedFrame(FaultyFrame):
+    """The picture is white."""
+
+    code = "overexposed"
+
+
+class CoveredFrame(FaultyFrame):
+    """The picture shows a blank surface: something is in front of the lens."""
+
+    code = "covered"
+
+
+class BlurredFrame(FaultyFrame):
+    """The picture is out of focus everywhere."""
+
+    code = "blurred"
+
+
+class FrozenFrame(FaultyFrame):
+    """The picture is that of the last snap, though the source is no file."""
+
+    code = "frozen"
 
 
 class UploadError(ObjectClassificationError):

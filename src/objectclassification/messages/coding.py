@@ -13,6 +13,7 @@ from objectclassification.errors import BadMessage
 from objectclassification.messages.clients import ClientMessage, ShotReport, Sleep, SnapRequest
 from objectclassification.messages.fields import MAX_HUB_MESSAGE_BYTES, MAX_MESSAGE_BYTES
 from objectclassification.messages.hub import HubMessage
+from objectclassification.shot_options import check_shot_options
 
 _client_decoder = msgspec.json.Decoder(ClientMessage)
 _request_decoder = msgspec.json.Decoder(SnapRequest)
@@ -119,6 +120,7 @@ def _named(frame: bytes) -> str | None:
 def _check_request(request: SnapRequest) -> None:
     check_small("context", request.context, request.id)
     check_options(request.options, request.id)
+    check_shot_options(request.options, request.id)
     if request.ttl_s is None:
         if request.policy != "all":
             raise BadMessage("policy is for a snap that waits: give ttl_s, too", re=request.id)

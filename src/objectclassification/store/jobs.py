@@ -136,10 +136,12 @@ class Finished:
     Attributes:
         stored: False if another worker has the job by now; nothing is stored then.
         with_thumbnail: False if its thumbnail's blob is not needed.
+        shown: False if its snap's shot shows another picture: it is one more of a burst.
     """
 
     stored: bool
-    with_thumbnail: bool
+    with_thumbnail: bool = False
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +269,8 @@ def finish(connection: Connection, job: Job, worker: str, result: Result) -> Fin
     with_thumbnail = result.thumbnail is not None and forms.add(
         connection, job.picture_id, job.snippet, "thumbnail", result.thumbnail
     )
-    _tell_shot(connection, job, "classified", None)
-    return Finished(stored=True, with_thumbnail=with_thumbnail)
+    shown = _tell_shot(connection, job, "classified", None)
+    return Finished(stored=True, with_thumbnail=with_thumbnail, shown=shown)
 
 
 def _row(picture: str, rank: int, prediction: Prediction, result: Result) -> dict[str, Any]:
@@ -287,24 +289,22 @@ def _row(picture: str, rank: int, prediction: Prediction, result: Result) -> dic
     }
 
 
-def give_up(connection: Connection, job: Job, worker: str, error: ShotError) -> bool:
-    """Notes that a picture cannot be classified; it is kept.
-
-    Returns:
-        False if another worker has the job by now.
-    """
+def give_up(connection: Connection, job: Job, worker: str, error: ShotError) -> Finished:
+    """Notes that a picture cannot be classified; it is kept."""
     if not _close(connection, job, worker, state="failed", error=error.detail):
-        return False
-    _tell_shot(connection, job, "failed", error)
-    return True
+        return Finished(stored=False)
+    return Finished(stored=True, shown=_tell_shot(connection, job, "failed", error))
 
 
-def _tell_shot(connection: Connection, job: Job, state: State, error: ShotError | None) -> None:
+def _tell_shot(connection: Connection, job: Job, state: State, error: ShotError | None) -> bool:
+    """Tells the shot of a picture's snap; False: that shows another one."""
     snap, camera = job.snap, job.camera
     if snap is None or camera is None:
-        return
-    if snaps.is_answer(connection, snap, camera, job.picture_id):
+        return True
+    shown = snaps.is_answer(connection, snap, camera, job.picture_id)
+    if shown:
         snaps.save_shots(connection, snap, [Shot(camera=camera, state=state, error=error)])
+    return shown
 
 
 def put_back(connection: Connection, job: Job, worker: str, *, counts: bool = False) -> None:

@@ -86,6 +86,8 @@ class Upload:
         received_at: when it arrived, seconds since the epoch.
         age_ms: how old it was then by the camera's clock, or None.
         uncertainty_ms: of that age, or None when it is unknown.
+        frame: its place in a burst. The first is the shot's picture and the slot's; the others are
+            kept beside it, as pictures of the same snap and camera.
     """
 
     id: str
@@ -101,6 +103,7 @@ class Upload:
     received_at: float
     age_ms: float | None
     uncertainty_ms: float | None
+    frame: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ def take(connection: Connection, upload: Upload) -> Taken:
     else:
         _add_rendition(connection, upload, joined)
         picture = _known(connection, joined)
-    if upload.snap is not None and slot.camera is not None:
+    if upload.snap is not None and slot.camera is not None and upload.frame == 1:
         shot = Shot(camera=slot.camera, state="uploaded", picture=picture.ref())
         snaps.save_shots(connection, upload.snap, [shot])
     return Taken(picture, new=True, picture_is_new=joined is None)
@@ -175,7 +178,7 @@ def _same_key(connection: Connection, upload: Upload) -> str | None:
 
 def _joined(connection: Connection, upload: Upload, camera: str | None) -> str | None:
     """The picture of the same shot that still lacks this rendition."""
-    if upload.snap is None or camera is None:
+    if upload.snap is None or camera is None or upload.frame > 1:
         return None
     wanted = {"snap": upload.snap, "camera": camera, "name": upload.name}
     return max((row[0] for row in _LACKING.run(connection, wanted).fetchall()), default=None)
@@ -199,7 +202,7 @@ def _new_picture(connection: Connection, upload: Upload, slot: _Slot) -> Picture
             "captured_uncertainty_ms": upload.uncertainty_ms,
         },
     )
-    if _is_newest(slot, captured_at, now=upload.received_at):
+    if _is_newest(slot, captured_at, now=upload.received_at) and upload.frame == 1:
         _SHOW.run(connection, {"slot": upload.snippet, "newest": picture_id})
     rendition = Rendition(
         url=reading.image_url(picture_id, upload.name),
@@ -258,7 +261,7 @@ def _add_job(connection: Connection, upload: Upload, picture_id: str) -> None:
             "picture_id": picture_id,
             "rendition_id": upload.id,
             "state": "queued",
-            "priority": (FOR_A_SNAP if upload.snap else FOR_NOBODY)
+            "priority": (FOR_A_SNAP if upload.snap and upload.frame == 1 else FOR_NOBODY)
             + elsewhere.added(connection, picture_id),
             "attempts": 0,
         },

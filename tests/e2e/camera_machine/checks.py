@@ -23,15 +23,17 @@ import cv2
 import numpy as np
 
 from objectclassification import Capture
-from objectclassification.capture.capture import Taken
 from objectclassification.capture.source import SourceSettings, open_source
+from objectclassification.capture.taken import Taken
 from objectclassification.errors import (
     CaptureError,
+    CoveredFrame,
     DarkFrame,
     SourceBusy,
     SourceStalled,
     SourceUnavailable,
 )
+from objectclassification.shot_options import ShotOptions
 from tests.e2e.camera_machine import vivid
 
 PROGRAM = str(Path(sys.executable).with_name("objectclassification"))
@@ -73,8 +75,8 @@ def until(what: Callable[[], bool]) -> None:
 
 @contextmanager
 def a_camera(warmup: float = 0.0, **settings: Any) -> Iterator[Capture]:
-    """Our own, which takes its first picture at once."""
-    with Capture(0, "frame.jpg", warmup=warmup, **settings) as camera:
+    """Our own, which takes its first picture at once, and takes a plain colour for a picture."""
+    with Capture(0, "frame.jpg", warmup=warmup, **{"check": "off", **settings}) as camera:
         yield camera
 
 
@@ -207,13 +209,33 @@ def what_was_granted_is_told() -> None:
         assert note.startswith("asked for 1000x700, got "), note
 
 
-def black_is_no_picture() -> None:
-    """The lens is covered."""
+def black_and_blank_are_no_pictures() -> None:
+    """There is no light, or the lens is covered."""
     vivid.show("black")
-    with a_camera() as camera:
+    with a_camera(check="retry") as camera:
         assert isinstance(failure(camera), DarkFrame)
         vivid.show("green")
+        assert isinstance(failure(camera), CoveredFrame)
+        vivid.show("bars")
         take(camera)
+
+
+def one_snap_has_its_own_mode_and_the_next_one_has_not() -> None:
+    """And what this camera cannot do is told."""
+    with a_camera(keep_warm_s=math.inf) as camera:
+        assert (take(camera).width, take(camera).height) == HD
+        wanted = ShotOptions(width=1920, height=1080, exposure_ms=5, focus=3)
+        for _ in range(2):
+            (taken,) = camera.shoot(wanted, timeout_s=WAIT_S)
+            assert (taken.width, taken.height, taken.freshness) == (1920, 1080, "proven")
+            assert taken.warnings == (
+                "the device takes no exposure: 5 ms was not set",
+                "the device takes no focus: 3 was not set",
+            )
+            taken = take(camera)
+            assert (taken.width, taken.height, taken.warnings) == (*HD, ())
+        burst = camera.shoot(ShotOptions(burst=3, keep="all"), timeout_s=WAIT_S)
+        assert len({each.taken_at for each in burst}) == 3
 
 
 def a_wrong_index_is_told_in_one_line() -> None:
@@ -274,7 +296,8 @@ STEPS: tuple[Callable[[], None], ...] = (
     a_frame_that_waited_is_known_to_be_old,
     a_cold_one_is_opened_for_each_picture,
     what_was_granted_is_told,
-    black_is_no_picture,
+    black_and_blank_are_no_pictures,
+    one_snap_has_its_own_mode_and_the_next_one_has_not,
     a_wrong_index_is_told_in_one_line,
     a_busy_device_is_told_with_who_holds_it,
     a_stalled_camera_is_told,

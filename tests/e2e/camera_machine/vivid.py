@@ -12,8 +12,8 @@ from pathlib import Path
 
 DEVICE = Path("/dev/video0")
 DRIVER = Path("/sys/bus/platform/drivers/vivid")
-PATTERNS = {"black": 5, "red": 7, "green": 8, "blue": 9}
-"""Of the control "Test Pattern"; the whole picture has this colour."""
+PATTERNS = {"bars": 0, "black": 5, "red": 7, "green": 8, "blue": 9}
+"""Of the control "Test Pattern"; but for the bars, the whole picture has this colour."""
 STAMPED_AT = {"end": 0, "start": 1}
 """Of the control "Timestamp Source": where in a frame's time its stamp is taken."""
 
@@ -46,7 +46,7 @@ def _control(device: int, name: str) -> int:
 
 
 def show(colour: str) -> None:
-    """Shows nothing but a colour from the next frame on."""
+    """Shows nothing but a colour, or bars of colours, from the next frame on."""
     tell("OSD Text Mode", NO_TEXT)
     tell("Test Pattern", PATTERNS[colour])
 
