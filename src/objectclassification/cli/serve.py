@@ -77,10 +77,12 @@ async def _serve(settings: ServerSettings) -> None:
     from objectclassification.cli.supervised import new_notifier, show_cameras
     from objectclassification.config import forget_local, remember_local
     from objectclassification.hub.acceptor import bind
+    from objectclassification.hub.collector import collect_rarely
     from objectclassification.hub.limits import raise_file_limit
     from objectclassification.worker import JobLoopEnded
 
     raise_file_limit()
+    collect_rarely()
     notifier = new_notifier()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -52,10 +52,12 @@ def server(
     from objectclassification.cli import logs
     from objectclassification.config import default_data
     from objectclassification.config.tls import read_choice
+    from objectclassification.hub.collector import collect_rarely
     from objectclassification.hub.server_echo import Server
     from objectclassification.hub.token_file import make_admin, read_tokens
 
     logs.configure(log_level)
+    collect_rarely()
     file = None if no_auth else tokens or default_data() / "hub-tokens.toml"
     good, made = Tokens(open=no_auth), None
     certificate = read_choice(tls or "off", tls_cert, tls_key, tls_names)

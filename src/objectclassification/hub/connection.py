@@ -22,7 +22,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import CONNECTING, OPEN, SEND_EOF
 
 from objectclassification.auth import Identity
-from objectclassification.hub.frames import text_frame
+from objectclassification.hub.frames import PlainFrames, text_frame
 from objectclassification.hub.handshake import Handshaking, identify
 from objectclassification.hub.pace import Pace
 from objectclassification.hub.rates import Reading, too_fast
@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
         "_pace",
         "_parts",
         "_paused",
+        "_plain",
         "_runner",
         "_told_to_slow_down",
         "_transport",
@@ -90,6 +91,7 @@ class Connection(asyncio.Protocol):
         self._wire = Handshaking(max_size=max_message_bytes, logger=_wire_log)
         limits = runner.limits
         self._pace: Reading = Pace(limits.messages_per_s, limits.messages_at_once)
+        self._plain = PlainFrames(max_message_bytes)
         self._told_to_slow_down = False
         self._held: memoryview | None = None
         self._client: str | None = None
@@ -178,21 +180,13 @@ class Connection(asyncio.Protocol):
         if self._out is not None:
             self._out.append(frames)
         elif self.is_open:
-            self._runner.counts.sent_bytes += len(frames)
-            self._transport.write(frames)
-            if self._paused:
-                self._check_bound()
+            self._write(frames)
 
     def flush(self) -> None:
         """Hands what was sent in this loop turn to the transport, in one write."""
         out, self._out = self._out, None
-        if out is None or self._transport.is_closing():
-            return
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self._runner.counts.sent_bytes += len(data)
-        self._transport.write(data)
-        if self._paused:
-            self._check_bound()
+        if out is not None and not self._transport.is_closing():
+            self._write(out[0] if len(out) == 1 else b"".join(out))
 
     def close(self, code: int, reason: str) -> None:
         """Starts the closing handshake; the runner's sweep ends it if the client does not."""
@@ -207,11 +201,6 @@ class Connection(asyncio.Protocol):
         """Ends the connection without another byte."""
         self.is_open = False
         self._transport.abort()
-
-    @property
-    def unsent_bytes(self) -> int:
-        """What the transport still holds."""
-        return self._transport.get_write_buffer_size()
 
     @property
     def peer(self) -> str:
@@ -247,6 +236,10 @@ class Connection(asyncio.Protocol):
             self.connection_lost(exc)
 
     def _take_data(self, data: bytes) -> None:
+        texts = self._plain.read(data) if self.is_open and self._parts is None else None
+        if texts is not None:
+            self._take_texts(texts)
+            return
         self._wire.receive_data(data)
         # A pong goes before what answers the frames behind its ping (RFC 6455, section 5.5.2: as
         # soon as is practical). An answer to a close does not: the frames before it still count.
@@ -254,8 +247,7 @@ class Connection(asyncio.Protocol):
             self._pump()
         events = self._wire.events_received()
         if self.is_open and events:  # half a frame is no sign of life
-            self.since = self._runner.now()
-            self._check_pace(len(events))
+            self._heard(len(events))
         for event in events:
             if isinstance(event, Frame):
                 self._take_frame(event)
@@ -264,8 +256,15 @@ class Connection(asyncio.Protocol):
         if self._wire.writes:
             self._pump()
 
-    def _check_pace(self, frames: int) -> None:
-        wait_s = self._pace.take(frames, self._runner.now())
+    def _take_texts(self, texts: list[bytes | None]) -> None:
+        self._heard(len(texts))
+        for text in texts:
+            if text is not None:
+                self._take_text(text)
+
+    def _heard(self, frames: int) -> None:
+        self.since = self._runner.now()
+        wait_s = self._pace.take(frames, self.since)
         if wait_s == 0:
             return
         self._runner.counts.limited += 1
@@ -278,9 +277,12 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             self._runner.turns.add_later(self, wait_s)
 
-    def _check_bound(self) -> None:
-        if self.unsent_bytes > self._runner.bound(self):
-            _log.warning("dropped: does not read", peer=self.peer, unsent=self.unsent_bytes)
+    def _write(self, data: bytes) -> None:
+        self._runner.counts.sent_bytes += len(data)
+        self._transport.write(data)
+        unsent = self._transport.get_write_buffer_size() if self._paused else 0
+        if self._paused and unsent > self._runner.bound(self):
+            _log.warning("dropped: does not read", peer=self.peer, unsent=unsent)
             self._runner.counts.dropped.unread += 1
             self.abort()
 
@@ -365,6 +367,7 @@ class Connection(asyncio.Protocol):
         if identity is not None and self._wire.state is OPEN:
             self.is_open = True
             self._pace = self._runner.reading(self, self._pace, identity)
+            self._plain.is_between = not self._wire.reader.buffer
             self._runner.opened(self, identity)
 
     def _pump(self) -> None:
