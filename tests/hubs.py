@@ -100,12 +100,13 @@ class Bench:
         instance: str = "",
         groups: tuple[str, ...] = (),
         identity: Identity = ADMIN,
+        knows: tuple[str, ...] = (),
     ) -> int:
         """Opens a session that serves cameras."""
         session = self.connect(identity)
         offers = tuple(CameraOffer(name=name, groups=groups) for name in names)
         instance = instance or f"i{session}"
-        self.say(session, Hello(role="camera", instance=instance, cameras=offers))
+        self.say(session, Hello(role="camera", instance=instance, cameras=offers, knows=knows))
         return session
 
     def controller(self, identity: Identity = ADMIN) -> int:
@@ -192,7 +193,9 @@ class Bench:
                 self.hub.snaps.reconciled(question.snap_id, self.rows.get(question.snap_id, ()))
             case Register():
                 places = {
-                    offer.name: CameraPlace(offer.name, number, f"/snippets/{number}/")
+                    offer.name: CameraPlace(
+                        offer.name, number, f"/snippets/{number}/", offer.groups
+                    )
                     for number, offer in enumerate(question.offers, 1)
                 }
                 if error is not None:

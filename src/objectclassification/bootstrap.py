@@ -158,6 +158,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 engines=seen.engines,
                 inspect=runner.inspect,
                 forget=runner.forget,
+                regroup=runner.regroup,
                 presence=runner.cameras,
                 waiting=runner.waiting,
                 counts=counts,

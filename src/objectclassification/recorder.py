@@ -52,8 +52,8 @@ class DatabaseRecorder:
         """Gives each camera its slot."""
         now = time.time()
 
-        def work(connection: Connection) -> dict[str, int]:
-            return {
+        def work(connection: Connection) -> dict[str, CameraPlace]:
+            numbers = {
                 offer.name: snippets.register(
                     connection,
                     offer.name,
@@ -65,12 +65,13 @@ class DatabaseRecorder:
                 )
                 for offer in offers
             }
+            groups = snippets.groups_of(connection, numbers)
+            return {
+                name: CameraPlace(name, number, f"/snippets/{number}/", groups[name])
+                for name, number in numbers.items()
+            }
 
-        numbers = await self._database.write(work)
-        return {
-            name: CameraPlace(name=name, snippet=number, upload=f"/snippets/{number}/")
-            for name, number in numbers.items()
-        }
+        return await self._database.write(work)
 
     async def store(self, snap: NewSnap) -> Receipt | None:
         """Makes a new snap durable with a requested shot for each camera.

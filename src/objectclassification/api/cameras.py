@@ -6,6 +6,7 @@ from datetime import datetime
 
 import msgspec
 from fastapi import APIRouter, Request
+from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 from starlette.responses import Response
 
@@ -13,9 +14,11 @@ from objectclassification.api.access import Admin, Reader, Snapper, Used, answer
 from objectclassification.detection import Detect
 from objectclassification.errors import BadMessage, Conflict, NotFound
 from objectclassification.hub.presence import CameraPresence, PresenceState
+from objectclassification.messages import Groups
 from objectclassification.receipts import Picture, Receipt, rfc3339
 from objectclassification.store import pictures, snippets
 from objectclassification.store import presence as stored_presence
+from objectclassification.store.snippets import GroupsFrom
 
 MOST_WAITING = 64
 """Snaps that are shown of those that wait for a camera: all there may be."""
@@ -46,6 +49,7 @@ class Camera(msgspec.Struct, frozen=True):
             ``offline``.
         since: when that began, RFC 3339, UTC; None if the server does not know.
         groups: the groups it is in.
+        groups_from: whose word these are: the camera's own, or an operator's.
         source: where its frames come from, secrets masked.
         agent: what it runs on.
         version: of its program.
@@ -76,6 +80,7 @@ class Camera(msgspec.Struct, frozen=True):
     sleeps_until_at: str | None
     picture: Picture | None
     detect: Detect = False
+    groups_from: GroupsFrom = "camera"
     waiting: tuple[WaitingSnap, ...] = ()
 
 
@@ -94,13 +99,15 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class CameraSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is set for a camera at the server.
+    """What is set for a camera at the server; what is left out stays as it is.
 
     Attributes:
         detect: whether its pictures get boxes, where the snap does not say.
+        groups: the groups it is in, whatever it says of itself; null leaves them to it again.
     """
 
-    detect: Detect
+    detect: Detect | UnsetType = UNSET
+    groups: Groups | UnsetType | None = UNSET
 
 
 @router.get("", summary="Every camera")
@@ -109,15 +116,27 @@ async def every(parts: Used, identity: Reader) -> Response:
     return answer(await list_cameras(parts))
 
 
-@router.patch("/{name}", summary="Set what a camera's pictures get")
+@router.patch("/{name}", summary="Set a camera's groups, and what its pictures get")
 async def change(name: str, request: Request, parts: Used, identity: Snapper) -> Response:
-    """Sets whether a camera's pictures get boxes; answers the camera."""
+    """Sets a camera's groups and whether its pictures get boxes; answers the camera."""
     body = await json_body(request)
     try:
         settings = msgspec.json.decode(body, type=CameraSettings)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise BadMessage(f"not a camera's settings: {exc}"[:256]) from exc
-    await parts.database.write(lambda c: snippets.set_detect(c, name, settings.detect))
+    if settings.detect is UNSET and settings.groups is UNSET:
+        raise BadMessage("not a camera's settings: give detect, groups or both")
+
+    def work(connection: Connection) -> tuple[str, ...]:
+        if settings.detect is not UNSET:
+            snippets.set_detect(connection, name, settings.detect)
+        if settings.groups is not UNSET:
+            snippets.set_groups(connection, name, settings.groups)
+        return snippets.groups_of(connection, [name])[name]
+
+    groups = await parts.database.write(work)
+    if settings.groups is not UNSET:
+        parts.regroup(name, groups)
     return answer(next(each for each in await list_cameras(parts) if each.name == name))
 
 
@@ -209,6 +228,7 @@ def _camera(
         sleeps_until_at=_time(presence.asleep_until or row.sleeps_until_at),
         picture=picture,
         detect=row.detect,
+        groups_from=row.groups_from,
         waiting=tuple(WaitingSnap(one.snap, waits_until(one)) for one in waiting),
     )
 

@@ -125,6 +125,7 @@ class Parts:
         engines: who has models elsewhere.
         inspect: asks a connected camera how it is.
         forget: has the hub know a camera no more, until it connects.
+        regroup: has the hub know a camera's groups.
         presence: every camera that the hub knows, and whether it is there.
         waiting: receipts of snaps that wait for a camera, or any, the oldest first; so many.
         counts: of requests.
@@ -147,6 +148,7 @@ class Parts:
     engines: Engines
     inspect: Callable[[str], Awaitable[CameraReport]]
     forget: Callable[[str], None]
+    regroup: Callable[[str, tuple[str, ...]], None]
     presence: Callable[[], dict[str, CameraPresence]]
     waiting: Callable[[str | None, int], list[Receipt]]
     counts: HttpCounts

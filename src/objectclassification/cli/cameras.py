@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from objectclassification.cli.camera_settings import set_
 from objectclassification.cli.options import AsJson, Ca, Server, TokenFile
 from objectclassification.cli.tables import Rows, new_console
 
@@ -19,11 +20,15 @@ _SHOWN = ("snippet", "picture", "last_seen_at", "latency_ms")
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command()(cameras)
+    """Adds the command, and what is under it."""
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(cameras)
+    group.command("set")(set_)
+    app.add_typer(group, name="cameras")
 
 
 def cameras(
+    context: typer.Context,
     watch: Annotated[
         bool, typer.Option("--watch", help="Stay, and show who comes and goes.")
     ] = False,
@@ -36,6 +41,8 @@ def cameras(
 
     With --watch --json a line is printed for each camera, and one whenever one comes or goes.
     """
+    if context.invoked_subcommand is not None:
+        return
     from objectclassification.client.http import Http
     from objectclassification.config import find_connection
 

@@ -98,7 +98,7 @@ class Greeter:
     def registered(self, session: Session, places: Mapping[str, CameraPlace]) -> None:
         """Welcomes a camera program with its slots and its open snaps."""
         session.placed = True
-        came = self._cameras.arrived(session)
+        came = self._cameras.arrived(session, places)
         cameras = tuple(places[name] for name in session.offers)
         pending = self._snaps.pending(session)
         welcome = Welcome(self._heartbeat_s, cameras=cameras, pending=pending[:MOST_PENDING])

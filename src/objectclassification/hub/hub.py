@@ -154,6 +154,12 @@ class Hub:
         self._cameras.forget(camera)
         self._out.publish("cameras", "forgotten", self._cameras.event_data(camera))
 
+    def regroup(self, camera: str, groups: tuple[str, ...]) -> None:
+        """A known camera is in these groups from now on."""
+        self._cameras.regroup(camera, groups)
+        # To watchers only: that somebody set this is no news of the camera's presence.
+        self._out.event("cameras", "regrouped", self._cameras.event_data(camera))
+
     def connect(self, session: int, identity: Identity, address: str = "") -> None:
         """A connection was opened with a good token."""
         self._sessions.add(session, identity, address)
@@ -282,10 +288,12 @@ class Hub:
             self.snaps.join(live, again, session)
             return live.new.id
         self._rates.take(identity, self._clock())
-        known = self._cameras.groups
-        # One that waits is for whoever is away, too.
-        there = self._sessions.by_camera if request.ttl_s is None else known
-        cameras = choose(request.to, known=known, connected=there)
+        cameras = choose(
+            request.to,
+            known=self._cameras.groups,
+            connected=self._sessions.by_camera,
+            away_too=request.ttl_s is not None,
+        )
         new = self._requests.snap(request, identity, cameras, origin=origin)
         return self.snaps.begin(new, follower=session, relayed=relayed).new.id
 

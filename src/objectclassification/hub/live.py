@@ -19,6 +19,7 @@ from objectclassification.hub.effects import (
 )
 from objectclassification.hub.index import Index
 from objectclassification.hub.outbox import Outbox
+from objectclassification.hub.selectors import means_all
 from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.hub.snaps import LiveSnap, Phase
 from objectclassification.hub.spreading import spread_s
@@ -295,7 +296,7 @@ class LiveSnaps:
             {"snap": new.id, "to": new.to, "cameras": new.cameras, "origin": new.origin},
             also=self._sessions.listeners,
         )
-        if "*" in new.to and not snap.relayed:
+        if not snap.relayed and means_all(new.to):
             self._out.text(self._sessions.plain, PLAIN_SNAP)
 
     def _order(self, snap: LiveSnap, now: float) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from objectclassification.hub.sessions import Session, Sessions
-from objectclassification.messages import Role
+from objectclassification.messages import CameraPlace, Role
 
 PresenceState = Literal["online", "reconnecting", "asleep", "offline"]
 GRACE_S = 5.0
@@ -128,7 +128,7 @@ class Cameras:
         for kept in (self.groups, self._asleep, self._seen, self._leaving):
             kept.pop(name, None)
 
-    def arrived(self, session: Session) -> list[str]:
+    def arrived(self, session: Session, places: Mapping[str, CameraPlace]) -> list[str]:
         """A session's cameras have their slots.
 
         Returns:
@@ -136,8 +136,8 @@ class Cameras:
         """
         now, came = self._wall(), []
         session.heard_at = now
-        for name, offer in session.offers.items():
-            self.groups[name] = offer.groups
+        for name in session.offers:
+            self.groups[name] = places[name].groups
             self._asleep.pop(name, None)
             seen = self._seen.setdefault(name, _Seen(since=now, last_seen=now))
             seen.address = session.address
@@ -145,6 +145,11 @@ class Cameras:
                 seen.since = now
                 came.append(name)
         return came
+
+    def regroup(self, name: str, groups: tuple[str, ...]) -> None:
+        """A known camera is in these groups from now on; snaps that are under way keep theirs."""
+        if name in self.groups:
+            self.groups[name] = groups
 
     def left(self, session: Session) -> list[str]:
         """A session is gone.

@@ -43,7 +43,7 @@ class Recorder(Protocol):
             version: of the program.
 
         Returns:
-            A place for each offered name.
+            A place for each offered name, with the groups that count.
         """
 
     async def store(self, snap: NewSnap) -> Receipt | None:
@@ -96,7 +96,9 @@ class MemoryRecorder:
         for offer in offers:
             slot = self._slots.setdefault(offer.name, len(self._slots) + 1)
             self._groups[offer.name] = offer.groups
-            places[offer.name] = CameraPlace(name=offer.name, snippet=slot, upload=None)
+            places[offer.name] = CameraPlace(
+                name=offer.name, snippet=slot, upload=None, groups=offer.groups
+            )
         return places
 
     async def store(self, snap: NewSnap) -> Receipt | None:

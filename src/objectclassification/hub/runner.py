@@ -264,6 +264,11 @@ class HubRunner:
         self._hub.forget(camera)
         self._settle()
 
+    def regroup(self, camera: str, groups: tuple[str, ...]) -> None:
+        """A known camera is in these groups from now on."""
+        self._hub.regroup(camera, groups)
+        self._settle()
+
     def revoke(self, id_: str) -> None:
         """Closes the connections of a token or a browser's session that is not good any more."""
         self._hub.revoke(id_)

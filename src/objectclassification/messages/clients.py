@@ -14,6 +14,7 @@ from objectclassification.messages.fields import (
     MAX_CAMERAS,
     DeadlineS,
     Durations,
+    Groups,
     Id,
     Message,
     Moment,
@@ -32,7 +33,7 @@ class CameraOffer(msgspec.Struct, frozen=True, omit_defaults=True):
     """A camera that a camera program offers to serve."""
 
     name: Name
-    groups: Annotated[tuple[Name, ...], Meta(max_length=16)] = ()
+    groups: Groups = ()
     source: Short = ""
 
 
@@ -60,7 +61,8 @@ class SnapRequest(Message, frozen=True, tag="snap"):
     """controller → hub: take pictures.
 
     Attributes:
-        to: ``*``, camera names and ``@group``.
+        to: ``*``, camera names and ``@group``; with ``!`` before one but ``*``, whom to leave out.
+            Where all have it, all others are meant.
         deadline_s: seconds after acceptance at which the snap ends at the latest; with ``ttl_s``,
             what a camera has from each delivery on.
         id: the caller's own id; the same one again returns the same receipt.

@@ -16,6 +16,8 @@ MAX_HUB_MESSAGE_BYTES = 1_048_576
 """The longest message a hub sends; what WebSocket libraries read unless told otherwise."""
 MAX_CAMERAS = 64
 """The most cameras one connection serves; with names of 64 characters they fit one message."""
+MAX_GROUPS = 16
+"""The most groups of one camera."""
 DEFAULT_DEADLINE_S = 10.0
 MIN_DEADLINE_S, MAX_DEADLINE_S = 0.001, 86_400.0
 MIN_TTL_S, MAX_TTL_S = 1.0, 2_592_000.0
@@ -25,7 +27,7 @@ MAX_SLEEP_S = 31_622_400.0
 DEFAULT_UNTIL: Until = "classified"
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
-SELECTOR_PATTERN = r"^(\*|@?[A-Za-z0-9][A-Za-z0-9._-]{0,63})\Z"
+SELECTOR_PATTERN = r"^(\*|!?@?[A-Za-z0-9][A-Za-z0-9._-]{0,63})\Z"
 ID_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z_-]{0,63}\Z"
 _NAME = re.compile(NAME_PATTERN)
 
@@ -33,6 +35,7 @@ Name = Annotated[str, Meta(pattern=NAME_PATTERN)]
 Selector = Annotated[str, Meta(pattern=SELECTOR_PATTERN)]
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 Short = Annotated[str, Meta(max_length=256)]
+Groups = Annotated[tuple[Name, ...], Meta(max_length=MAX_GROUPS)]
 Role = Literal["camera", "controller", "listener"]
 Topic = Literal["snaps", "shots", "cameras", "pictures"]
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]

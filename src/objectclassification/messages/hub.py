@@ -10,18 +10,20 @@ from objectclassification.messages.fields import Message, Topic
 from objectclassification.receipts import Shot
 
 
-class CameraPlace(msgspec.Struct, frozen=True):
+class CameraPlace(msgspec.Struct, frozen=True, omit_defaults=True):
     """A served camera's slot.
 
     Attributes:
         name: the camera.
         snippet: its number on the API.
         upload: path to PUT pictures to; None at a hub alone.
+        groups: those that it is in: an operator's, where one has set them, else its own.
     """
 
     name: str
     snippet: int
     upload: str | None
+    groups: tuple[str, ...] = ()
 
 
 class SnapOrder(Message, frozen=True, tag="snap"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -13,13 +15,18 @@ from objectclassification.store.tables import cameras, snippets
 MOST_SLOTS = 2**31 - 1
 """The largest number of a slot: a signed 32-bit column holds it in every database."""
 
+GroupsFrom = Literal["camera", "operator"]
+
 # Built once: building it costs as much again as running it.
 _SLOT = select(snippets).where(snippets.c.number == bindparam("number"))
 
 
 @dataclass(frozen=True, slots=True)
 class CameraRow:
-    """A camera as it is stored."""
+    """A camera as it is stored.
+
+    ``groups`` are those that count: an operator's, where one has set them.
+    """
 
     name: str
     snippet: int
@@ -30,6 +37,7 @@ class CameraRow:
     last_seen_at: float | None = None
     sleeps_until_at: float | None = None
     detect: Detect = False
+    groups_from: GroupsFrom = "camera"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,27 @@ def set_detect(connection: Connection, name: str, detect: Detect) -> None:
     """
     query = cameras.update().where(cameras.c.name == name).values(detect=detect or None)
     if connection.execute(query).rowcount == 0:
-        raise NotFound(f"no camera {name}: it is known once it has a token or has connected")
+        raise _no_camera(name)
+
+
+def set_groups(connection: Connection, name: str, groups: tuple[str, ...] | None) -> None:
+    """Notes the operator's word on a camera's groups; None leaves them to the camera again.
+
+    Raises:
+        NotFound: there is no such camera.
+    """
+    value = None if groups is None else list(dict.fromkeys(groups))
+    query = cameras.update().where(cameras.c.name == name).values(groups_set=value)
+    if connection.execute(query).rowcount == 0:
+        raise _no_camera(name)
+
+
+def groups_of(connection: Connection, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The groups that count, of those of the cameras that are known."""
+    query = select(cameras.c.name, cameras.c.groups, cameras.c.groups_set).where(
+        cameras.c.name.in_(tuple(names))
+    )
+    return {row.name: _groups(row.groups, row.groups_set) for row in connection.execute(query)}
 
 
 def forget(connection: Connection, name: str) -> None:
@@ -109,13 +137,14 @@ def all_cameras(connection: Connection) -> list[CameraRow]:
         CameraRow(
             name=row.name,
             snippet=row.number,
-            groups=tuple(row.groups),
+            groups=_groups(row.groups, row.groups_set),
             source=row.source,
             agent=row.agent,
             version=row.version,
             last_seen_at=row.last_seen_at,
             sleeps_until_at=row.sleeps_until_at,
             detect=row.detect or False,
+            groups_from="camera" if row.groups_set is None else "operator",
         )
         for row in connection.execute(query)
     ]
@@ -144,6 +173,14 @@ def all_slots(connection: Connection) -> list[Slot]:
     """Every slot, by number."""
     rows = connection.execute(select(snippets).order_by(snippets.c.number))
     return [Slot(row.number, row.camera, row.picture_id) for row in rows]
+
+
+def _groups(own: list[str], operators: list[str] | None) -> tuple[str, ...]:
+    return tuple(own if operators is None else operators)
+
+
+def _no_camera(name: str) -> NotFound:
+    return NotFound(f"no camera {name}: it is known once it has a token or has connected")
 
 
 def _slot_of(connection: Connection, name: str) -> int:

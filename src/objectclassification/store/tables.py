@@ -53,6 +53,8 @@ cameras = Table(
     Column("first_seen_at", Float, nullable=False),
     Column("last_seen_at", Float),
     Column("sleeps_until_at", Float),
+    # The operator's word on its groups; None: what the camera says of itself, in ``groups``.
+    Column("groups_set", JSON(none_as_null=True)),
     # Whether its pictures get boxes, where the snap does not say; None: no.
     Column("detect", JSON(none_as_null=True)),
 )
