@@ -73,21 +73,28 @@ def _read_pages(server: Server, data: Path) -> list[Row]:
         assert answer.status_code == 200, answer.text
         return elapsed_ms
 
+    api = f"/api/pictures?limit={LIMIT}"
+    history = f"of a history of {PICTURES:,}"
     pages = {
-        "the first page": "",
-        "a page from the middle": f"&cursor={ids[PICTURES // 2]}",
-        "the last page": f"&cursor={ids[-LIMIT - 1]}",
-        "the last page with a label that all have": f"&label=label%203&cursor={ids[-LIMIT - 1]}",
-        "a page with a label that none has": "&label=nothing",
+        f"the first page {history}, {LIMIT} pictures": (api, 100.0),
+        f"a page from the middle {history}": (f"{api}&cursor={ids[PICTURES // 2]}", 100.0),
+        f"the last page {history}": (f"{api}&cursor={ids[-LIMIT - 1]}", 100.0),
+        f"the last page {history} with a label that all have": (
+            f"{api}&label=label%203&cursor={ids[-LIMIT - 1]}",
+            100.0,
+        ),
+        f"a page {history} with a label that none has": (f"{api}&label=nothing", 100.0),
+        f"the counts by day {history}": ("/api/pictures/counts", 200.0),
+        f"the page for people {history}": ("/history", 200.0),
     }
     rows = []
-    for what, query in pages.items():
+    for what, (path, most) in pages.items():
         ours, theirs = [], []
         for _ in range(ROUNDS):
-            ours.append(read(f"/api/pictures?limit={LIMIT}{query}"))
+            ours.append(read(path))
             theirs.append(read(f"/api/pictures/{ids[0]}"))
-        name = f"{what} of a history of {PICTURES:,}, {LIMIT} pictures, p95 of {ROUNDS}"
-        rows.append(Row(name, [_p95(ours)], "one picture of it", [_p95(theirs)], most=100.0))
+        name = f"{what}, p95 of {ROUNDS}"
+        rows.append(Row(name, [_p95(ours)], "one picture of it", [_p95(theirs)], most=most))
     return rows
 
 
