@@ -6,12 +6,14 @@ read it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from objectclassification.change import Change
+from objectclassification.skew import Skew, Together, together
 
 State = Literal["waiting", "requested", "delivered", "captured", "uploaded", "classified", "failed"]
 Until = Literal["captured", "uploaded", "classified"]
@@ -37,6 +39,7 @@ Failure = Literal[
     "cancelled",
     "expired",
     "superseded",
+    "not_awaited",
 ]
 
 FAILURES: frozenset[str] = frozenset(get_args(Failure))
@@ -44,7 +47,7 @@ FAULTS: frozenset[str] = frozenset({"dark", "overexposed", "covered", "blurred",
 """What the check of a picture finds."""
 CAMERA_FAILURES: frozenset[str] = FAULTS | {"stale", "capture_failed", "upload_failed"}
 """What a camera can know of; the others are for the server to say."""
-MISSING: frozenset[str] = frozenset({"offline", "timeout", "expired"})
+MISSING: frozenset[str] = frozenset({"offline", "timeout", "expired", "not_awaited"})
 RANK: dict[str, int] = {
     "waiting": -1,
     "requested": 0,
@@ -205,6 +208,8 @@ class Shot(msgspec.Struct, frozen=True):
             past.
         confidence: how sure the classifier is of its best label, from ``classified`` on.
         unsure: whether that is under its threshold; None if it has none.
+        skew: of a snap with a moment, how far from it the picture was exposed, if that is known.
+        late: its picture, or what is on it, came after it had failed; both are kept.
     """
 
     camera: str
@@ -222,6 +227,8 @@ class Shot(msgspec.Struct, frozen=True):
     change: Change | None = None
     confidence: float | None = None
     unsure: bool | None = None
+    skew: Skew | None = None
+    late: bool = False
 
     @property
     def found(self) -> Found:
@@ -239,18 +246,21 @@ class Receipt(msgspec.Struct, frozen=True):
         done: whether it ended.
         answered: shots that got as far as ``until``.
         failed: shots that failed for a reason of their own.
-        missing: shots that failed as ``offline``, ``timeout`` or ``expired``.
+        missing: shots that failed as ``offline``, ``timeout``, ``expired`` or ``not_awaited``.
         elapsed_ms: from acceptance to the end; None while it is open.
         context: the caller's own small JSON object.
         shots: one for each target, by camera name.
         to: the selectors that were asked.
         until: how far the snap wanted to go.
-        deadline_s: seconds after acceptance at which it ends at the latest; with ``ttl_s``, what a
-            camera has from each delivery on.
+        deadline_s: seconds after acceptance, or after its moment, at which it ends at the latest;
+            with ``ttl_s``, what a camera has from each delivery on.
         origin: who started it.
         accepted_at: RFC 3339, UTC, by the server's clock.
         ttl_s: seconds after acceptance that it waits for cameras that are away; None: it does not.
         policy: whether it gives way, while it waits, to a newer one of the same sender.
+        quorum: so many answers end it early: a count, or a percentage.
+        at: the moment at which all were to expose: RFC 3339, UTC, by the server's clock.
+        skew: how well they did, as far as that is known.
     """
 
     snap: str
@@ -268,11 +278,21 @@ class Receipt(msgspec.Struct, frozen=True):
     accepted_at: str
     ttl_s: float | None = None
     policy: Policy = "all"
+    quorum: int | str | None = None
+    at: str | None = None
+    skew: Together | None = None
 
     @property
     def lasts_s(self) -> float:
         """Seconds after ``accepted_at`` at which it ends at the latest."""
         return self.deadline_s if self.ttl_s is None else self.ttl_s
+
+
+def moment_shown(shoot_at: float | None, shots: Iterable[Shot]) -> dict[str, Any]:
+    """Returns ``at`` and ``skew`` of a receipt; most snaps have no moment, which costs nothing."""
+    if shoot_at is None:
+        return {}
+    return {"at": rfc3339(shoot_at), "skew": together(shot.skew for shot in shots)}
 
 
 def tally(shots: tuple[Shot, ...] | list[Shot], until: str) -> tuple[int, int, int]:

@@ -85,6 +85,7 @@ class DatabaseRecorder:
             if late is not None:  # an end that was told already
                 late(connection)
             if snaps.add(connection, new):
+                snap.must_lie_ahead()
                 heads.check_ask(connection, snap.options, snap.cameras, snap.until)
                 # A camera's own picture may have come before its snap: merging keeps it. Nobody
                 # else's answers what was not asked yet.
@@ -209,6 +210,9 @@ class DatabaseRecorder:
             accepted_at=datetime.fromisoformat(snap.accepted_at).timestamp(),
             ttl_s=snap.ttl_s,
             policy=snap.policy,
+            quorum=snap.quorum,
+            shoot_at=snap.shoot_at,
+            in_s=snap.in_s,
         )
 
 
@@ -227,6 +231,9 @@ def _asked_now(row: snaps.NewSnap, now: float) -> NewSnap:
         accepted_at=rfc3339(now),
         ttl_s=row.ttl_s,
         policy=row.policy,
+        quorum=row.quorum,
+        shoot_at=row.shoot_at,
+        in_s=row.in_s,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,12 +14,13 @@ import pytest_asyncio
 from sqlalchemy import Connection
 
 from objectclassification.auth import Identity
-from objectclassification.errors import Conflict
+from objectclassification.errors import BadMessage, Conflict
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.hub.recorder import MemoryRecorder, Recorder
 from objectclassification.messages import CameraOffer, Event, failure
 from objectclassification.receipts import Receipt, Shot, rfc3339
 from objectclassification.recorder import DatabaseRecorder, PresenceRows
+from objectclassification.skew import Skew, Together
 from objectclassification.store import jobs, snaps, uploads
 from objectclassification.store.schema import upgrade
 from objectclassification.store.writer import Database, open_database
@@ -112,6 +114,9 @@ async def test_a_new_snap_has_a_requested_shot_for_each_camera(recorder: Recorde
         {"context": {}},
         {"options": {}},
         {"origin": "camera"},
+        {"quorum": 1},
+        {"in_s": 5.0},
+        {"shoot_at": 1767323045.678 + 9},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -122,6 +127,29 @@ async def test_another_request_with_the_same_id_is_a_conflict(
     with pytest.raises(Conflict, match="snap-1"):
         await recorder.store(replace(SNAP, **change))
     assert not (await receipt(recorder)).done
+
+
+async def test_a_receipt_has_the_quorum_and_the_moment(recorder: Recorder) -> None:
+    wanted = replace(SNAP, quorum="80%", shoot_at=1767323050.0, in_s=4.322)
+    await recorder.store(wanted)
+    skewed = Shot("door", "captured", skew=Skew(12.5, 0.5))
+    await recorder.save("snap-1", (skewed,), None)
+    again = await recorder.store(replace(wanted, shoot_at=1767323099.0))  # in_s is what was said
+    assert again is not None
+    assert (again.quorum, again.at) == ("80%", "2026-01-02T03:04:10.000Z")
+    assert again.shots[0].skew == Skew(12.5, 0.5)
+    assert again.skew == Together(12.5, 12.5, 0.0, 0.5, 1)
+
+
+async def test_a_moment_that_has_passed_is_refused_unless_it_is_the_same_again(
+    recorder: Recorder,
+) -> None:
+    late = replace(SNAP, shoot_at=1767323045.0)
+    with pytest.raises(BadMessage, match=r"at is 0\.7 s in the past"):
+        await recorder.store(late)
+    in_time = replace(late, accepted_at="2026-01-02T03:04:00.000Z")
+    assert await recorder.store(in_time) is None
+    assert await recorder.store(late) is not None
 
 
 async def test_the_same_request_at_another_time_is_the_same(recorder: Recorder) -> None:
@@ -261,6 +289,17 @@ class TestDatabase:
         await DatabaseRecorder(database, "server-1").store(ahead)
         ((new, receipt),) = await DatabaseRecorder(database, "server-1").take_over()
         assert (new.id, receipt.done) == (ahead.id, False)
+
+    async def test_one_that_waits_for_its_moment_is_taken_over(self, database: Database) -> None:
+        now = time.time()
+        waiting = replace(
+            SNAP, accepted_at=rfc3339(now), deadline_s=0.001, shoot_at=now + 60, in_s=60.0
+        )
+        await DatabaseRecorder(database, "server-1").store(waiting)
+        await asyncio.sleep(0.002)  # its deadline would be over, if it counted from acceptance
+        ((new, _),) = await DatabaseRecorder(database, "server-1").take_over()
+        assert new.asks_the_same(waiting)
+        assert new.shoot_at == waiting.shoot_at
 
     @pytest.mark.parametrize(
         ("origin", "states"),

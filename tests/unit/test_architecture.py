@@ -17,7 +17,7 @@ ROOT = Path(objectclassification.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "change", "histogram", "masking", "systemd"}),
+    frozenset({"errors", "change", "histogram", "masking", "skew", "systemd"}),
     frozenset(
         {
             "config",

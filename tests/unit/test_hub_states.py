@@ -1,12 +1,14 @@
 """Any order of messages, duplicates, late ones, disconnects, slow and failing stores.
 
-What must hold: one ``done`` for each accepted snap, counts that sum to the number of targets, and
-ranks that never fall.
+What must hold: one ``done`` for each accepted snap, counts that sum to the number of targets, ranks
+that never fall, nobody given up before a quorum is there, and no order without its time before the
+snap's moment.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeGuard
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,18 +16,25 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from objectclassification.errors import RequestError
 from objectclassification.messages import (
+    CLOCK,
     Accepted,
     Cancel,
+    Clock,
+    Clocked,
     Done,
     ShotReport,
     Shots,
+    SnapOrder,
     SnapRequest,
+    answers_needed,
     failure,
 )
 from objectclassification.receipts import RANK, Failure, Found, Prediction, Shot, Until, tally
 from tests.hubs import OPERATOR, PICTURE, Bench, store_error
 
 NAMES = ("a", "b", "c")
+AHEAD_S = 5000.0
+"""A camera's clock shows so much more than the hub's."""
 cameras = st.sampled_from(NAMES)
 own_ids = st.sampled_from(["x", "y"])
 snap_ids = own_ids | st.sampled_from(["snap-1", "snap-2", "snap-3"])
@@ -45,10 +54,23 @@ class HubMachine(RuleBasedStateMachine):
         self.shots: dict[tuple[str, str], Shot] = {}
         self.accepted: Counter[tuple[int, str]] = Counter()
         self.done: Counter[tuple[int, str]] = Counter()
+        self.knowing: set[int] = set()
+        self.clocks: dict[int, Clock] = {}
 
-    @rule(name=cameras, instance=st.sampled_from(["one", "two"]))
-    def camera_connects(self, name: str, instance: str) -> None:
-        self.sessions.append(self.bench.camera(name, instance=f"{instance}-{name}"))
+    @rule(name=cameras, instance=st.sampled_from(["one", "two"]), knows=st.booleans())
+    def camera_connects(self, name: str, instance: str, knows: bool) -> None:
+        known = (CLOCK,) if knows else ()
+        session = self.bench.camera(name, instance=f"{instance}-{name}", knows=known)
+        self.sessions.append(session)
+        if knows:
+            self.knowing.add(session)
+
+    @precondition(lambda self: self.clocks)
+    @rule(data=st.data())
+    def camera_says_the_time(self, data: st.DataObject) -> None:
+        session = data.draw(st.sampled_from(sorted(self.clocks)))
+        now = self.bench.now + AHEAD_S
+        self.bench.say(session, Clocked(self.clocks.pop(session).id, now, now))
 
     @precondition(lambda self: self.sessions)
     @rule(data=st.data())
@@ -64,11 +86,22 @@ class HubMachine(RuleBasedStateMachine):
         id_=st.none() | own_ids,
         until=untils,
         deadline_s=st.sampled_from([0.5, 3.0]),
+        quorum=st.sampled_from([None, None, 1, 2, "50%", "100%"]),
+        in_s=st.sampled_from([None, None, 0.5, 12.0]),
     )
     def snaps(
-        self, which: int, to: list[str], id_: str | None, until: Until, deadline_s: float
+        self,
+        which: int,
+        to: list[str],
+        id_: str | None,
+        until: Until,
+        deadline_s: float,
+        quorum: int | str | None,
+        in_s: float | None,
     ) -> None:
-        request = SnapRequest(to=tuple(to), id=id_, until=until, deadline_s=deadline_s)
+        request = SnapRequest(
+            to=tuple(to), id=id_, until=until, deadline_s=deadline_s, quorum=quorum, in_s=in_s
+        )
         self.bench.say(self.controllers[which], request)
 
     @rule(to=cameras, id_=st.none() | own_ids)
@@ -93,9 +126,17 @@ class HubMachine(RuleBasedStateMachine):
         state=st.sampled_from(["delivered", "captured", "failed"]),
         code=codes,
         own=st.booleans(),
+        taken_at=st.sampled_from([None, AHEAD_S + 1001.0]),
     )
     def camera_reports(
-        self, data: st.DataObject, snap: str, camera: str, state: str, code: Failure, own: bool
+        self,
+        data: st.DataObject,
+        snap: str,
+        camera: str,
+        state: str,
+        code: Failure,
+        own: bool,
+        taken_at: float | None,
     ) -> None:
         session = data.draw(st.sampled_from(self.sessions))
         report = ShotReport(
@@ -104,6 +145,7 @@ class HubMachine(RuleBasedStateMachine):
             state=state,  # type: ignore[arg-type]
             error=failure(code, "drawn") if state == "failed" else None,
             origin="camera" if own and not snap.startswith("snap-") else "controller",
+            taken_at=taken_at,
         )
         self.bench.say(session, report)
 
@@ -168,6 +210,31 @@ class HubMachine(RuleBasedStateMachine):
             assert counts == tally(receipt.shots, receipt.until)
 
     @invariant()
+    def nobody_is_given_up_before_the_quorum_is_there(self) -> None:
+        for receipt in self.bench.finished.values():
+            codes = [shot.error.code for shot in receipt.shots if shot.error is not None]
+            if "not_awaited" in codes:
+                assert receipt.quorum is not None
+                assert receipt.answered >= answers_needed(receipt.quorum, len(receipt.shots))
+
+    @invariant()
+    def orders_before_the_moment_have_it_by_the_cameras_own_clock(self) -> None:
+        for session in self.sessions:
+            for message in self.bench.heard(session):
+                if isinstance(message, Clock):
+                    assert session in self.knowing
+                    self.clocks[session] = message
+                snap = self.bench.hub.snaps.get(message.id) if _is_order(message) else None
+                if snap is None or not _is_order(message):
+                    continue
+                if message.at is None:
+                    assert self.bench.now >= snap.shoots_at
+                else:
+                    assert session in self.knowing
+                    # Half of the longest delay: an answer that takes longer is not waited for.
+                    assert abs(message.at - AHEAD_S - snap.shoots_at) <= 0.5
+
+    @invariant()
     def nothing_is_told_of_a_snap_but_between_accepted_and_done(self) -> None:
         for session in self.controllers:
             for message in self.bench.heard(session):
@@ -194,6 +261,10 @@ class HubMachine(RuleBasedStateMachine):
             saved = [end for _, end in self.bench.saved[receipt.snap] if end is not None]
             assert len(saved) == 1
         self.counts_sum()
+
+
+def _is_order(message: object) -> TypeGuard[SnapOrder]:
+    return isinstance(message, SnapOrder)
 
 
 TestHubStates = HubMachine.TestCase

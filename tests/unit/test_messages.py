@@ -19,7 +19,8 @@ from objectclassification.receipts import (
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True)
 ids = st.from_regex(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", fullmatch=True)
-selectors = st.just("*") | names | names.map("@{}".format)
+marked = names | names.map("@{}".format)
+selectors = st.just("*") | marked | marked.map("!{}".format)
 shorts = st.text(st.characters(codec="utf-8"), max_size=64)
 amounts = st.floats(0, 1e9)
 small_json = st.dictionaries(
@@ -45,6 +46,8 @@ reports = st.builds(
     freshness=st.sampled_from([None, "proven", "estimated", "replay"]),
     warnings=st.lists(shorts, max_size=3).map(tuple),
     origin=st.sampled_from(["controller", "camera"]),
+    taken_at=st.none() | st.floats(0, 1e12),
+    taken_within_ms=st.floats(0, 1e6),
 ) | st.builds(
     m.ShotReport, snap=ids, camera=names, state=st.just("failed"), error=errors
 )  # fmt: skip
@@ -65,7 +68,11 @@ client_messages = (
         until=st.sampled_from(["captured", "uploaded", "classified"]),
         context=small_json,
         options=small_json,
+        quorum=st.none() | st.integers(-5, 5) | st.text(max_size=16),
+        at=st.none() | st.floats(0, 4e9) | st.text(max_size=40),
+        in_s=st.none() | st.floats(0.001, 86_400),
     )
+    | st.builds(m.Clocked, id=ids, received_at=st.floats(0, 1e12), sent_at=st.floats(0, 1e12))
     | st.builds(m.Cancel, snap=ids)
     | st.builds(
         m.Watch, topics=st.lists(st.sampled_from(["snaps", "shots", "pictures"])).map(tuple)

@@ -205,6 +205,40 @@ class TestSnaps:
         assert shot.state == "failed"
         assert shot.error == failure("timeout", "late")
 
+    @pytest.mark.parametrize("first", ["hub", "put"])
+    def test_a_picture_after_the_end_is_late_whoever_writes_first(
+        self, connection: Connection, first: str
+    ) -> None:
+        snaps.add(connection, new_snap())
+        snaps.save_shots(connection, "s1", [Shot(camera="door", state="requested")])
+        ended = [Shot(camera="door", state="failed", error=failure("timeout", "nothing"))]
+        if first == "hub":
+            snaps.save_shots(connection, "s1", ended)
+        taken = uploads.take(connection, upload("1", snap="s1"))
+        if first == "put":
+            snaps.save_shots(connection, "s1", ended)
+        shot = snaps.receipt(connection, "s1").shots[0]
+        assert (shot.state, shot.late, shot.picture) == ("failed", True, taken.picture.ref())
+
+    def test_what_is_on_a_picture_may_be_late_and_what_cannot_be_said_is_not(
+        self, connection: Connection
+    ) -> None:
+        snaps.add(connection, new_snap())
+        snaps.save_shots(connection, "s1", [Shot(camera="door", state="requested")])
+        taken = uploads.take(connection, upload("1", snap="s1"))
+        ref = taken.picture.ref()
+        error = failure("not_awaited", "enough")
+        ended = [Shot(camera="door", state="failed", error=error, picture=ref)]
+        snaps.save_shots(connection, "s1", ended)  # it knew of the picture
+        assert not snaps.receipt(connection, "s1").shots[0].late
+        broken = failure("classify_failed", "broken")
+        for state, late in (("failed", False), ("classified", True), ("failed", True)):
+            error_ = broken if state == "failed" else None
+            shot = Shot(camera="door", state=state, error=error_)  # type: ignore[arg-type]
+            snaps.save_shots(connection, "s1", [shot])
+            assert snaps.receipt(connection, "s1").shots[0].late is late
+            assert snaps.receipt(connection, "s1").shots[0].error == error
+
     def test_the_first_end_stays(self, connection: Connection) -> None:
         snaps.add(connection, new_snap())
         snaps.end(connection, "s1", counts=(1, 0, 1), elapsed_ms=5.0, at=501.0)

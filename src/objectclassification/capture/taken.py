@@ -37,6 +37,7 @@ class Taken:
         warnings: what a person should know about the picture.
         camera_ms: milliseconds by stage: ``open`` and ``warmup`` of a cold source, ``wait`` for the
             frame, ``decode``, ``encode``, ``save``; stages that were not needed are left out.
+        exposed_within_s: it was exposed at ``taken_at``, or at most this much later.
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Taken:
     uncertainty_ms: float | None
     warnings: tuple[str, ...]
     camera_ms: dict[str, float]
+    exposed_within_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ def develop(
         taken_at=stamp.taken_at,
         captured_at=datetime.fromtimestamp(wall_s, UTC),
         clock=clock,
+        exposed_within_s=stamp.uncertainty_s,
         uncertainty_ms=None if off_ms is None else off_ms + stamp.uncertainty_s * 1000,
         warnings=warnings,
         camera_ms={stage: round(value, 1) for stage, value in ms.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from objectclassification.config import Connection
     from objectclassification.messages import SnapRequest
     from objectclassification.receipts import Answer, Prediction, Shot
+    from objectclassification.skew import Together
 
 _STYLES = {"failed": "red", "classified": "green"}
 
@@ -30,7 +32,11 @@ def register(app: typer.Typer) -> None:
 def snap(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME|@GROUP", help="Cameras and groups.", show_default=False),
+        typer.Argument(
+            metavar="NAME|@GROUP",
+            help="Cameras and groups; * is all of them, !NAME and !@GROUP leave out.",
+            show_default=False,
+        ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every camera that is connected.")] = False,
     until: Annotated[
@@ -59,6 +65,26 @@ def snap(
         typer.Option(help="latest: gives way, while it waits, to a newer one of yours."),
     ] = "all",
     wait: Annotated[bool, typer.Option("--wait", help="With --ttl: wait for its end.")] = False,
+    quorum: Annotated[
+        str | None,
+        typer.Option(metavar="N|N%", help="So many answers end it early: 3, or 80%."),
+    ] = None,
+    in_s: Annotated[
+        float | None,
+        typer.Option(
+            "--in",
+            metavar="S",
+            min=0.001,
+            max=86_400,
+            help="All cameras expose together, so many seconds from now.",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="All expose at this moment, such as 2026-11-25T12:00:00Z."
+        ),
+    ] = None,
     ask: Annotated[
         str | None,
         typer.Option(metavar="HEAD", help="Answer with this head's classes only, or not at all."),
@@ -99,12 +125,12 @@ def snap(
 ) -> None:
     """Take pictures now, and say what is on them.
 
-    Exits with 0 only when every camera answered.
+    Exits with 0 only when every camera answered, or the quorum.
     """
     from objectclassification.cli.durations import seconds
     from objectclassification.cli.saved import save_pictures
     from objectclassification.config import find_connection
-    from objectclassification.messages import MAX_TTL_S, MIN_TTL_S
+    from objectclassification.messages import MAX_TTL_S, MIN_TTL_S, answers_needed
 
     if bool(names) == all_:
         both = "give either names or --all, not both"
@@ -131,8 +157,17 @@ def snap(
         raise typer.BadParameter("--wait is for a snap with --ttl: any other is waited for")
     if out is not None and ttl_s is not None and not wait:
         raise typer.BadParameter("--out needs the pictures: give --wait, too")
-    wanted = {"until": until, "deadline_s": deadline, "ttl_s": ttl_s, "policy": policy}
-    request = _request(names or ["*"], context or [], {**wanted, "options": options})
+    wanted: dict[str, Any] = {
+        "until": until,
+        "deadline_s": deadline,
+        "ttl_s": ttl_s,
+        "policy": policy,
+        "quorum": int(quorum) if quorum is not None and quorum.isdecimal() else quorum,
+        "in_s": in_s,
+        "at": _moment(at),
+        "options": options,
+    }
+    request = _request(names or ["*"], context or [], wanted)
     connection = find_connection(server, token_file, ca)
     if ttl_s is not None and not wait:
         _leave(connection, request, as_json=json)
@@ -146,8 +181,16 @@ def snap(
         print(msgspec.json.encode(result).decode())
     else:
         _print(result, files, ask)
-    if result.failed or result.missing:
+    if result.answered < answers_needed(request.quorum, len(result.shots)):
         raise typer.Exit(1)
+
+
+def _moment(at: str | None) -> str | float | None:
+    """Seconds since the epoch are a number to the hub; what else it can be, the hub says."""
+    try:
+        return at if at is None else float(at)
+    except ValueError:
+        return at
 
 
 def _request(names: list[str], context: list[str], told: dict[str, Any]) -> SnapRequest:
@@ -160,8 +203,12 @@ def _request(names: list[str], context: list[str], told: dict[str, Any]) -> Snap
     pairs = dict(text.partition("=")[::2] for text in context)
     if any("=" not in text for text in context):
         raise typer.BadParameter("--context looks like KEY=VALUE")
+    given = {name: value for name, value in told.items() if value is not None}
+    for name, value in given.items():  # JSON has no such numbers: they would be left out
+        if isinstance(value, float) and not math.isfinite(value):
+            raise typer.BadParameter(f"--{name.removesuffix('_s')} {value:g} is no number")
     try:
-        return read_snap_request(msgspec.json.encode({"to": names, "context": pairs, **told}))
+        return read_snap_request(msgspec.json.encode({"to": names, "context": pairs, **given}))
     except BadMessage as exc:
         raise typer.BadParameter(exc.detail) from exc
 
@@ -215,6 +262,15 @@ def _print(result: Snapped, files: list[Path], ask: str | None) -> None:
     parts += [f"{result.failed} failed"] if result.failed else []
     parts += [f"{result.missing} missing"] if result.missing else []
     console.print(f"snap {result.snap}: {', '.join(parts)} in {result.elapsed_ms:.0f} ms")
+    if result.skew is not None:
+        console.print(_together(result.skew))
+
+
+def _together(skew: Together) -> str:
+    return (
+        f"exposed together: median {skew.median_ms:g} ms, worst {skew.worst_ms:g} ms from the "
+        f"moment, {skew.spread_ms:g} ms from first to last (± {skew.uncertainty_ms:g} ms)"
+    )
 
 
 def _table(shots: list[Shot], ask: str | None) -> Rows:
@@ -232,7 +288,11 @@ def _table(shots: list[Shot], ask: str | None) -> Rows:
         for shot in shots
     ]
     columns = ("camera", "state", "what is on it", "freshness", "captured", "done")
-    return Rows(columns, rows, right=("captured", "done"))
+    if not any(shot.skew for shot in shots):
+        return Rows(columns, rows, right=("captured", "done"))
+    skews = [f"{shot.skew.ms:+.1f} ms" if shot.skew else "" for shot in shots]
+    with_skew = [(*row, skew) for row, skew in zip(rows, skews, strict=True)]
+    return Rows((*columns, "skew"), with_skew, right=("captured", "done", "skew"))
 
 
 def _found(shot: Shot, ask: str | None) -> str:

@@ -16,7 +16,7 @@ import structlog
 from uuid_utils import uuid7
 
 from objectclassification import __version__
-from objectclassification.capture import Spool, SpoolItem, Uploader
+from objectclassification.capture import Spool, SpoolItem, Taken, Uploader
 from objectclassification.capture.opencv import use_one_thread
 from objectclassification.capture.presence import why_missing
 from objectclassification.capture.spool import DEFAULT_MAX_BYTES
@@ -38,8 +38,11 @@ from objectclassification.errors import (
     TimedOut,
 )
 from objectclassification.messages import (
+    CLOCK,
     INSPECT,
     MAX_CAMERAS,
+    Clock,
+    Clocked,
     Hello,
     Inspect,
     Problem,
@@ -116,7 +119,7 @@ async def serve_cameras(
             version=__version__,
             agent=f"{platform.system()} {platform.machine()}",
             cameras=tuple(shooter.offer for shooter in shooters.values()),
-            knows=(INSPECT,),
+            knows=(INSPECT, CLOCK),
         )
         url, token, ca = connection.url, connection.token, connection.ca
         patience_s = ONCE_CONNECT_S if once else None
@@ -199,6 +202,8 @@ class CameraProgram:
                     self._take_order(message, time.monotonic())
                 case Welcome():
                     await self._take_welcome(message, time.monotonic())
+                case Clock():
+                    await self._say_the_time(message, time.monotonic())
                 case Inspect():
                     self._start(self._say_how_it_is(message, time.time()))
                 case Problem():
@@ -233,6 +238,10 @@ class CameraProgram:
             self._reports.note(report)
             self._start(self._shoot(shooter, order, arrived, "controller"))
 
+    async def _say_the_time(self, question: Clock, received_at: float) -> None:
+        with suppress(ServerUnreachable):  # the hub asks again when it needs to know
+            await self._link.send(Clocked(question.id, received_at, time.monotonic()))
+
     async def _say_how_it_is(self, inspect: Inspect, received_at: float) -> None:
         work = partial(self._examiner.report, inspect, received_at)
         try:
@@ -263,6 +272,7 @@ class CameraProgram:
             freshness=shot.taken.freshness,
             warnings=shot.warnings,
             origin=origin,
+            **_exposed(order, shot.taken),
         )
         self._reports.note(report)
         _log.info(
@@ -369,6 +379,14 @@ async def _close_all(shooters: Mapping[str, Shooter]) -> None:
     await asyncio.gather(
         *(in_thread(shooter.close, f"close {name}") for name, shooter in shooters.items())
     )
+
+
+def _exposed(order: SnapOrder, taken: Taken) -> dict[str, Any]:
+    """When a picture was exposed, as far as its snap asks for that."""
+    if order.at is None:
+        return {}
+    within_ms = round(taken.exposed_within_s * 1000, 3)
+    return {"taken_at": round(taken.taken_at, 6), "taken_within_ms": within_ms}
 
 
 def _describe(camera: str, shot: Shot) -> str:

@@ -32,6 +32,7 @@ from objectclassification.messages import (
     Welcome,
 )
 from objectclassification.receipts import Shot
+from objectclassification.skew import Together, together
 
 PATIENCE_S = 2.0
 """To reach the server at all."""
@@ -52,10 +53,11 @@ class Snapped(msgspec.Struct, frozen=True):
         snap: its id.
         answered: shots that got as far as was asked.
         failed: shots that failed for a reason of their own.
-        missing: shots that failed as ``offline`` or ``timeout``.
+        missing: shots that failed as ``offline``, ``timeout`` or ``not_awaited``.
         elapsed_ms: from acceptance to the end, by the hub's clock.
         context: the caller's own.
         shots: by camera name.
+        skew: of a snap with a moment, how well all were exposed together, if that is known.
     """
 
     snap: str
@@ -65,6 +67,7 @@ class Snapped(msgspec.Struct, frozen=True):
     elapsed_ms: float
     context: dict[str, object]
     shots: tuple[Shot, ...]
+    skew: Together | None = None
 
 
 async def snap(
@@ -108,10 +111,15 @@ async def snap(
     lasts_s = request.deadline_s if request.ttl_s is None else request.ttl_s
     most_s = PATIENCE_S + lasts_s + GRACE_S
     try:
-        async with asyncio.timeout(most_s), link:
+        async with asyncio.timeout(most_s) as limit, link:
             async for message in link:
                 if isinstance(message, Welcome):
                     await link.send(request)
+                elif isinstance(message, Accepted) and message.shoots_in_s:
+                    _take(message, str(request.id), shots, origin)
+                    # The hub's word: our own clock may say another time than its.
+                    most_s = message.shoots_in_s + request.deadline_s + GRACE_S
+                    limit.reschedule(asyncio.get_running_loop().time() + most_s)
                 elif (done := _take(message, str(request.id), shots, origin)) is not None:
                     return _snapped(done, request, shots)
                 on_change(shots)
@@ -139,6 +147,7 @@ def _take(message: HubMessage, snap_id: str, shots: dict[str, Shot], origin: str
 
 
 def _snapped(done: Done, request: SnapRequest, shots: dict[str, Shot]) -> Snapped:
+    ordered = tuple(shots[name] for name in sorted(shots))
     return Snapped(
         snap=done.snap,
         answered=done.answered,
@@ -146,5 +155,6 @@ def _snapped(done: Done, request: SnapRequest, shots: dict[str, Shot]) -> Snappe
         missing=done.missing,
         elapsed_ms=done.elapsed_ms,
         context=request.context,
-        shots=tuple(shots[name] for name in sorted(shots)),
+        shots=ordered,
+        skew=together(shot.skew for shot in ordered),
     )

@@ -90,6 +90,8 @@ class Shooter:
         self._spool = spool
         self._stays_warm = settings.keep_warm_s == math.inf
         self._places = asyncio.Semaphore(SHOTS_AT_ONCE)
+        # Those that wait for their moment must not keep others from being taken meanwhile.
+        self._later = asyncio.Semaphore(SHOTS_AT_ONCE)
         self._taken = self._failed = 0
         self._last: Taken | None = None
         self._trouble: tuple[str, float] | None = None
@@ -102,6 +104,8 @@ class Shooter:
     async def shoot(self, order: SnapOrder, arrived: float, origin: ShotOrigin) -> Shot:
         """Takes a picture that was exposed after a snap's arrival, saves it and keeps it.
 
+        A snap with a moment gets the first picture from that moment on; its source opens before.
+
         Args:
             order: the snap.
             arrived: ``time.monotonic()`` seconds.
@@ -113,7 +117,7 @@ class Shooter:
         Raises:
             CaptureError: there is none.
         """
-        async with self._places:
+        async with self._places if order.at is None else self._later:
             work = partial(self._shoot, order, arrived, origin)
             try:
                 shot = await in_thread(work, f"shoot {self.offer.name}")
@@ -156,7 +160,8 @@ class Shooter:
         if left_s <= 0:
             raise SourceStalled("too many snaps before this one", source=self._capture.address)
         options, complaints = read_shot_options(order.options)
-        pictures = self._capture.shoot(options, after=arrived, timeout_s=min(left_s, LONGEST_S))
+        after = arrived if order.at is None else max(arrived, order.at)
+        pictures = self._capture.shoot(options, after=after, timeout_s=min(left_s, LONGEST_S))
         taken = pictures[0]
         camera_ms = dict(taken.camera_ms)
         began = time.monotonic()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from objectclassification.histogram import SECONDS, Histogram
+from objectclassification.messages import answers_needed
 from objectclassification.receipts import FAILURES, Receipt
 
 STAGES: Final = ("delivered", "captured", "uploaded", "classified")
@@ -59,11 +60,12 @@ class Counts:
         limited: how often reading a client was paused because it sends too much.
         refused: handshakes, by the HTTP status that they got.
         dropped: connections, by why.
-        snaps: those that ended: all shots ``answered``, some (``partly``), or ``none``.
+        snaps: those that ended: all shots (or the quorum) ``answered``, some (``partly``), or
+            ``none``.
         shots: of ended snaps: ``answered``, or the code of their failure.
-        snap_s: from acceptance to ``done``.
-        stage_s: from acceptance to each stage of a shot, of the snaps that a controller asked for:
-            a camera that was away brings its own pictures whenever it can.
+        snap_s: from acceptance to ``done``, of the snaps without a moment to wait for.
+        stage_s: from acceptance to each stage of a shot, of those of them that a controller asked
+            for: a camera that was away brings its own pictures whenever it can.
     """
 
     connections: int = 0
@@ -80,11 +82,13 @@ class Counts:
     def ended(self, receipt: Receipt) -> None:
         """Counts a snap that is done, with all its shots."""
         answered = receipt.answered
-        outcome = "answered" if answered == len(receipt.shots) else "partly"
+        needed = answers_needed(receipt.quorum, len(receipt.shots))
+        outcome = "answered" if answered >= needed else "partly"
         self.snaps[outcome if answered else "none"] += 1
-        if receipt.elapsed_ms is not None:
+        at_once = receipt.at is None  # else most of it was waiting for the moment
+        if receipt.elapsed_ms is not None and at_once:
             self.snap_s.add(receipt.elapsed_ms / 1000)
-        asked = receipt.origin != "camera"
+        asked = receipt.origin != "camera" and at_once
         for shot in receipt.shots:
             self.shots["answered" if shot.error is None else shot.error.code] += 1
             if asked:

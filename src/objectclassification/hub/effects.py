@@ -7,11 +7,12 @@ leaves effects behind, in the order in which they must be started.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from objectclassification.auth import Identity
 from objectclassification.condition import CameraReport
-from objectclassification.errors import ObjectClassificationError
+from objectclassification.errors import BadMessage, ObjectClassificationError
 from objectclassification.messages import CameraOffer, Topic
 from objectclassification.receipts import Origin, Policy, Receipt, Shot, Until
 
@@ -38,6 +39,10 @@ class NewSnap:
         accepted_at: RFC 3339, UTC, by the server's clock.
         ttl_s: seconds after ``accepted_at`` that it waits for cameras that are away, if it does.
         policy: whether it gives way, while it waits, to a newer one of the same sender.
+        quorum: so many answers end it early: a count, or a percentage of the targets.
+        shoot_at: the moment at which all are to expose, in seconds since the epoch by the
+            server's clock; None: as soon as they can.
+        in_s: so long after acceptance that moment is, where the request says it like that.
     """
 
     id: str
@@ -52,6 +57,9 @@ class NewSnap:
     accepted_at: str = ""
     ttl_s: float | None = None
     policy: Policy = "all"
+    quorum: int | str | None = None
+    shoot_at: float | None = None
+    in_s: float | None = None
 
     @property
     def lasts_s(self) -> float:
@@ -71,7 +79,29 @@ class NewSnap:
             and self.origin == other.origin
             and self.ttl_s == other.ttl_s
             and self.policy == other.policy
+            and self.quorum == other.quorum
+            and self.in_s == other.in_s
+            and (self.in_s is not None or self.shoot_at == other.shoot_at)
         )
+
+    @property
+    def waits_s(self) -> float:
+        """Seconds from acceptance to the moment at which all expose; negative if it had passed."""
+        if self.shoot_at is None:
+            return 0.0
+        return self.shoot_at - datetime.fromisoformat(self.accepted_at).timestamp()
+
+    def must_lie_ahead(self) -> None:
+        """BadMessage if its moment had passed when it came: nobody can expose then.
+
+        For who stores it: of a request that is there already, it does not matter.
+        """
+        if self.waits_s < 0:
+            raise BadMessage(
+                f"at is {-self.waits_s:,.1f} s in the past by the server's clock, which said "
+                f"{self.accepted_at}",
+                re=self.id,
+            )
 
 
 LeftOpen = tuple[NewSnap, Receipt]

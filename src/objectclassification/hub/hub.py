@@ -41,6 +41,7 @@ from objectclassification.messages import (
     PLAIN_SNAP,
     CameraPlace,
     Cancel,
+    Clocked,
     Hello,
     Problem,
     Report,
@@ -177,6 +178,7 @@ class Hub:
         if gone is not None:
             self._greeter.left(gone)
             self._inspections.left(session)
+            self.snaps.appointments.left(session)
 
     def pause(self, session: int) -> None:
         """A connection takes no more for now: what it is told is kept, the newest only."""
@@ -229,6 +231,8 @@ class Hub:
                     if message.topics:
                         sender.identity.require("read")
                     self._sessions.watch(sender, message.topics)
+                case Clocked() as message:
+                    self.snaps.appointments.answered(sender, message)
                 case Report() as message:
                     self._inspections.answered(sender, message)
                 case Sleep() as message:
@@ -273,6 +277,7 @@ class Hub:
 
         Raises:
             Forbidden: the identity may not snap.
+            BadMessage: the quorum is none, or the moment.
             NotFound: an unknown name or group, or nobody to take a picture.
             Conflict: the id belongs to another live snap.
             RateLimited: too many with this token.
@@ -337,6 +342,7 @@ class Hub:
         found = self._sessions.get(session)
         if found is not None:  # it may have gone meanwhile
             self._greeter.registered(found, places)
+            self.snaps.appointments.arrived(found)
 
     def refused(self, session: int, error: ObjectClassificationError) -> None:
         """Answers ``Register``: it could not be; the client may say ``hello`` again."""
@@ -386,6 +392,9 @@ class Hub:
                 return  # it ended; a camera may be late
             new = self._requests.own(report, sender.identity)
             snap = self.snaps.begin(new, follower=None)
+        if report.taken_at is not None and snap.new.shoot_at is not None:
+            skew = self.snaps.appointments.skew(sender, report, snap)
+            snap.note_skew(report.camera, skew)
         snap.report(report, self._clock())
         self.snaps.changed(snap)
 

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from objectclassification.detection import for_cameras
 from objectclassification.errors import Conflict, ObjectClassificationError
+from objectclassification.hub import orders
+from objectclassification.hub.appointments import Appointments
 from objectclassification.hub.effects import (
     Finished,
     NewSnap,
@@ -22,14 +23,12 @@ from objectclassification.hub.outbox import Outbox
 from objectclassification.hub.selectors import means_all
 from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.hub.snaps import LiveSnap, Phase
-from objectclassification.hub.spreading import spread_s
 from objectclassification.messages import (
     PLAIN_SNAP,
     Accepted,
     Done,
     Problem,
     SnapOrder,
-    encode,
 )
 from objectclassification.receipts import Found, PictureRef, Receipt, Shot
 
@@ -45,6 +44,7 @@ class LiveSnaps:
     Attributes:
         due_at: when :meth:`tick` has something to do, by the clock; infinite if nothing waits.
         index: which there are.
+        appointments: those whose moment is to come.
     """
 
     def __init__(self, sessions: Sessions, outbox: Outbox, clock: Callable[[], float]) -> None:
@@ -59,6 +59,7 @@ class LiveSnaps:
         self._flush_at = self._save_at = math.inf
         self._stopping = False
         self.due_at = math.inf
+        self.appointments = Appointments(sessions, outbox, clock, self._wake)
 
     def __len__(self) -> int:
         return len(self._live)
@@ -93,6 +94,8 @@ class LiveSnaps:
             self._let_wait(snap)
         heapq.heappush(self._deadlines, (snap.deadline, new.id))
         self._wake(snap.deadline)
+        if snap.shoots_at > self._clock():
+            self.appointments.add(snap)
         self.changed(snap)
 
     def join(self, snap: LiveSnap, new: NewSnap, follower: int | None) -> None:
@@ -108,7 +111,8 @@ class LiveSnaps:
         here = [id_ for id_ in snap.followers if self._sessions.get(id_) is not None]
         snap.followers = [*here, follower]
         if snap.phase is not Phase.STORING:
-            self._tell_all([follower], snap.receipt())
+            left_s = _left_s(snap, self._clock())
+            self._tell_all([follower], snap.receipt(), left_s)
 
     def uploaded(self, snap_id: str, camera: str, picture: PictureRef) -> None:
         """The API stored a picture; nothing happens if the snap has ended."""
@@ -129,12 +133,11 @@ class LiveSnaps:
         now = self._clock()
         if snap.new.ttl_s is not None:
             self._let_wait(snap)
+        self._announce(snap, now)
+        if snap.shoots_at > now:
+            self.appointments.add(snap)
         else:
-            for name in snap.shots:
-                if name not in self._sessions.by_camera:
-                    snap.fail(name, "offline", "the camera is not connected", now)
-        self._announce(snap)
-        self._order(snap, now)
+            self._call(snap, now)
         if self._stopping and snap.new.ttl_s is None:
             snap.fail_open("cancelled", "the server stopped", now)
         heapq.heappush(self._deadlines, (snap.deadline, snap_id))
@@ -191,7 +194,7 @@ class LiveSnaps:
             if self._save_at == math.inf:
                 self._save_at = now + SAVE_S
                 self._wake(self._save_at)
-        if snap.phase is Phase.OPEN and not snap.saving and (snap.open == 0 or self._overdue(snap)):
+        if snap.phase is Phase.OPEN and not snap.saving and (snap.owed <= 0 or self._is_over(snap)):
             self._move_on(snap)
 
     def saved(self, snap_id: str) -> None:
@@ -248,14 +251,14 @@ class LiveSnaps:
     def pending(self, session: Session) -> tuple[SnapOrder, ...]:
         """Returns the orders a camera program still owes a picture for."""
         now = self._clock()
-        orders = []
+        owed = []
         for snap, name in self.index.owed(session):
-            if snap.phase is Phase.OPEN and snap.deadline > now:
-                options = for_cameras(snap.new.options)
-                orders.append(SnapOrder(snap.new.id, name, snap.left_s(now), options))
+            # Those whose moment is to come are the appointments'.
+            if snap.phase is Phase.OPEN and snap.deadline > now and snap.shoots_at <= now:
+                owed.append(orders.late(snap, name, now))
                 snap.deliver(name, now)
                 self.changed(snap)
-        return tuple(orders)
+        return tuple(owed)
 
     def tick(self) -> None:
         """Does what is due by now."""
@@ -275,8 +278,11 @@ class LiveSnaps:
             late = self._live.get(snap_id)
             if late is not None:
                 self.changed(late)
+        for come in self.appointments.due():
+            self._call(come, now)
+            self.changed(come)
         first = self._deadlines[0][0] if self._deadlines else math.inf
-        self.due_at = min(self._flush_at, self._save_at, first)
+        self.due_at = min(self._flush_at, self._save_at, first, self.appointments.due_at)
 
     def _let_wait(self, snap: LiveSnap) -> None:
         """Has the shots wait whose cameras are away; older ones give way to them."""
@@ -287,9 +293,10 @@ class LiveSnaps:
             if other is not snap:  # that one is moved on by the caller
                 self.changed(other)
 
-    def _announce(self, snap: LiveSnap) -> None:
+    def _announce(self, snap: LiveSnap, now: float) -> None:
         new = snap.new
-        self._out.send(snap.followers, Accepted(snap=new.id, cameras=new.cameras))
+        accepted = Accepted(new.id, new.cameras, _left_s(snap, now))
+        self._out.send(snap.followers, accepted)
         self._out.publish(
             "snaps",
             "accepted",
@@ -299,31 +306,17 @@ class LiveSnaps:
         if not snap.relayed and means_all(new.to):
             self._out.text(self._sessions.plain, PLAIN_SNAP)
 
-    def _order(self, snap: LiveSnap, now: float) -> None:
-        """Fans out. Only the name differs between orders, so all but the name is built once."""
-        if snap.new.origin == "camera":
-            return
-        left_s = snap.left_s(now)
-        options = for_cameras(snap.new.options)
-        order = SnapOrder(
-            id=snap.new.id,
-            camera="@",
-            deadline_s=left_s,
-            options=options,
-            spread_s=spread_s(snap.open, snap.new.until, left_s),
-        )
-        head, tail = encode(order).split(b"@", 1)  # neither an id nor the tag holds an @
-        payloads: dict[int, list[bytes]] = {}
-        for name, shot in snap.shots.items():
-            session = self._sessions.by_camera.get(name)
-            # A session without its slots yet gets the order with its welcome.
-            if session is not None and session.placed and not shot.ended:
-                payload = b"%b%b%b" % (head, name.encode(), tail)
-                payloads.setdefault(session.id, []).append(payload)
-        if payloads:
-            self._out.add(SendEach(tuple(payloads.items())))
+    def _call(self, snap: LiveSnap, now: float) -> None:
+        """Fails whoever is away, and orders from the others, but for those who have their order."""
+        for name in snap.shots if snap.new.ttl_s is None else ():
+            if name not in self._sessions.by_camera and name not in snap.ordered:
+                snap.fail(name, "offline", "the camera is not connected", now)
+        if snap.new.origin != "camera" and (frames := orders.fan_out(snap, self._sessions, now)):
+            self._out.add(SendEach(frames))
 
     def _move_on(self, snap: LiveSnap) -> None:
+        if snap.owed <= 0 and snap.open > 0:
+            snap.close_early(self._clock())
         if snap.open > 0:
             snap.expired = True
             snap.phase = Phase.RECONCILING
@@ -362,6 +355,7 @@ class LiveSnaps:
 
     def _forget(self, snap: LiveSnap) -> None:
         self.index.remove(snap)
+        self.appointments.remove(snap.new.id)
         self._moved.pop(snap.new.id, None)
         self._unsaved.pop(snap.new.id, None)
 
@@ -379,13 +373,18 @@ class LiveSnaps:
                 snap.saving = True
                 self._out.add(SaveShots(snap.new.id, shots, None))
 
-    def _tell_all(self, followers: list[int], receipt: Receipt) -> None:
+    def _tell_all(self, followers: list[int], receipt: Receipt, left_s: float = 0.0) -> None:
         cameras = tuple(shot.camera for shot in receipt.shots)
-        self._out.send(followers, Accepted(snap=receipt.snap, cameras=cameras))
+        self._out.send(followers, Accepted(receipt.snap, cameras, left_s))
         self._out.states(followers, receipt.snap, receipt.shots)
 
-    def _overdue(self, snap: LiveSnap) -> bool:
-        return not snap.expired and snap.deadline <= self._clock()
+    def _is_over(self, snap: LiveSnap) -> bool:
+        return snap.open == 0 or (not snap.expired and snap.deadline <= self._clock())
 
     def _wake(self, at: float) -> None:
         self.due_at = min(self.due_at, at)
+
+
+def _left_s(snap: LiveSnap, now: float) -> float:
+    """Seconds until its moment; 0 without one."""
+    return max(0.0, round(snap.shoots_at - now, 3))

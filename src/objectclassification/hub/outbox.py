@@ -8,7 +8,7 @@ from typing import Any
 
 from objectclassification.hub.effects import Effect, Publish, Send
 from objectclassification.hub.sessions import KEPT_EVENTS, Backlog, Session, Sessions
-from objectclassification.hub.snaps import LiveShot
+from objectclassification.hub.shots import LiveShot
 from objectclassification.messages import (
     MAX_HUB_MESSAGE_BYTES,
     Event,

@@ -14,7 +14,7 @@ from objectclassification.auth import Identity
 from objectclassification.errors import Conflict
 from objectclassification.hub.effects import Ended, NewSnap
 from objectclassification.messages import CameraOffer, CameraPlace
-from objectclassification.receipts import RANK, Receipt, Shot
+from objectclassification.receipts import RANK, Receipt, Shot, moment_shown
 
 KEPT_SNAPS = 200
 """Receipts that a hub alone remembers, so that the same id again gets the same answer."""
@@ -55,6 +55,7 @@ class Recorder(Protocol):
 
         Raises:
             Conflict: the id belongs to another request, or to another caller.
+            BadMessage: it is new, and its moment has passed.
 
         A call that is cancelled leaves nothing, or a snap that the recorder ends by itself.
         """
@@ -108,6 +109,7 @@ class MemoryRecorder:
             if not kept.snap.asks_the_same(snap):
                 raise Conflict(f"the id {snap.id} belongs to another snap")
             return kept.receipt()
+        snap.must_lie_ahead()
         self._snaps[snap.id] = _Kept(snap)
         if len(self._snaps) > KEPT_SNAPS:
             self._snaps.popitem(last=False)
@@ -142,6 +144,9 @@ class _Kept:
 
     def receipt(self) -> Receipt:
         snap, ended = self.snap, self.ended
+        shots = tuple(
+            self.shots.get(name, Shot(camera=name, state="requested")) for name in snap.cameras
+        )
         return Receipt(
             snap=snap.id,
             done=ended is not None,
@@ -150,9 +155,7 @@ class _Kept:
             missing=ended.missing if ended else 0,
             elapsed_ms=ended.elapsed_ms if ended else None,
             context=snap.context,
-            shots=tuple(
-                self.shots.get(name, Shot(camera=name, state="requested")) for name in snap.cameras
-            ),
+            shots=shots,
             to=snap.to,
             until=snap.until,
             deadline_s=snap.deadline_s,
@@ -160,4 +163,6 @@ class _Kept:
             accepted_at=snap.accepted_at,
             ttl_s=snap.ttl_s,
             policy=snap.policy,
+            quorum=snap.quorum,
+            **moment_shown(snap.shoot_at, shots),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from objectclassification.auth import Identity
 from objectclassification.hub.effects import NewSnap
-from objectclassification.messages import ShotReport, SnapRequest
+from objectclassification.messages import ShotReport, SnapRequest, answers_needed, moment_of
 from objectclassification.receipts import RANK, Origin, Until, rfc3339
 
 CAMERA_SNAP_DEADLINE_S = 60.0
@@ -35,7 +35,13 @@ class Requests:
         *,
         origin: Origin = "controller",
     ) -> NewSnap:
-        """Returns the snap that a request asks for, of these cameras."""
+        """Returns the snap that a request asks for, of these cameras.
+
+        Raises:
+            BadMessage: its quorum is none or more than these cameras, or its moment is none.
+        """
+        now = self._wall()
+        answers_needed(request.quorum, len(cameras), request.id)
         return NewSnap(
             id=request.id if request.id is not None else self._new_id(),
             by=identity.token_id,
@@ -46,9 +52,12 @@ class Requests:
             context=request.context,
             options=request.options,
             origin=origin,
-            accepted_at=rfc3339(self._wall()),
+            accepted_at=rfc3339(now),
             ttl_s=request.ttl_s,
             policy=request.policy,
+            quorum=request.quorum,
+            shoot_at=moment_of(request, now),
+            in_s=request.in_s,
         )
 
     def own(self, report: ShotReport, identity: Identity) -> NewSnap:

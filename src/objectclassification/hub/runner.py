@@ -169,6 +169,7 @@ class HubRunner:
 
         Raises:
             Forbidden: the identity may not snap.
+            BadMessage: the quorum is none, or the moment.
             NotFound: an unknown name or group, or nobody to take a picture.
             Conflict: the id belongs to another snap.
             RateLimited: too many with this token.

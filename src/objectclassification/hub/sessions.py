@@ -8,7 +8,7 @@ from typing import get_args
 
 from objectclassification.auth import Identity
 from objectclassification.errors import BadMessage, Forbidden
-from objectclassification.hub.snaps import LiveShot
+from objectclassification.hub.shots import LiveShot
 from objectclassification.messages import CameraOffer, Hello, Role, Topic
 
 BAD_MESSAGES = 20.0

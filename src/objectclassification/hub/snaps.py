@@ -15,8 +15,10 @@ from itertools import accumulate
 
 import msgspec
 
+from objectclassification.errors import Forbidden
 from objectclassification.hub.effects import Ended, NewSnap
-from objectclassification.messages import ShotReport, failure
+from objectclassification.hub.shots import LiveShot
+from objectclassification.messages import ShotReport, answers_needed, failure
 from objectclassification.receipts import (
     CAMERA_FAILURES,
     MISSING,
@@ -24,13 +26,14 @@ from objectclassification.receipts import (
     RANK,
     Failure,
     Found,
-    Freshness,
     PictureRef,
     Receipt,
     Shot,
     ShotError,
     State,
+    moment_shown,
 )
+from objectclassification.skew import Skew
 
 MAX_DURATIONS = 32
 MAX_WARNINGS = 8
@@ -38,6 +41,8 @@ MAX_WARNINGS_BYTES = 2_560
 """As JSON, where one character may take six bytes."""
 _FAILED = RANK["failed"]
 _UPLOADED = RANK["uploaded"]
+_NOBODY: set[str] = set()
+"""Shared by all snaps without a moment; never written to."""
 
 
 class Phase(Enum):
@@ -49,65 +54,23 @@ class Phase(Enum):
     ENDING = auto()
 
 
-class LiveShot(msgspec.Struct, gc=False):
-    """One camera's part of a live snap.
-
-    A struct, because a fleet makes thousands at once. ``moved``, ``saved`` and ``ended`` say what
-    is still to be told, written and waited for.
-    """
-
-    camera: str
-    state: State = "requested"
-    rank: int = 0
-    elapsed_ms: dict[str, float] = {}
-    camera_ms: dict[str, float] = {}
-    freshness: Freshness | None = None
-    warnings: tuple[str, ...] = ()
-    picture: PictureRef | None = None
-    found: Found = NOTHING_FOUND
-    error: ShotError | None = None
-    moved: bool = False
-    saved: bool = True
-    ended: bool = False
-    view: Shot | None = None
-
-    def shot(self) -> Shot:
-        """Returns it as it is now; built once for each change."""
-        if self.view is None:
-            self.view = Shot(
-                camera=self.camera,
-                state=self.state,
-                freshness=self.freshness,
-                elapsed_ms=dict(self.elapsed_ms),
-                camera_ms=self.camera_ms,
-                warnings=self.warnings,
-                picture=self.picture,
-                predictions=self.found.predictions,
-                error=self.error,
-                answers=self.found.answers,
-                verdict=self.found.verdict,
-                judgements=self.found.judgements,
-                change=self.found.change,
-                confidence=self.found.confidence,
-                unsure=self.found.unsure,
-            )
-        return self.view
-
-
 class LiveSnap:
     """A snap between its acceptance and its ``done``.
 
     Attributes:
         new: the request as it is stored.
         started: when it was taken, by the hub's clock, in seconds.
+        shoots_at: when all are to expose, by the same clock; ``started`` if it has no moment.
         deadline: when it ends at the latest, by the same clock.
         shots: by camera name.
         open: how many shots have not ended.
+        owed: how many more answers it waits for; those of all cameras, if it has no quorum.
         followers: sessions that are told; the one that asked, and it again after a new connection.
         moved: shots that changed since the followers were told.
         expired: its deadline was dealt with.
         saving: a ``SaveShots`` is under way.
         relayed: plain clients have had the text ``snap`` already.
+        ordered: cameras that were sent their own time, ahead of its moment.
     """
 
     __slots__ = (
@@ -119,33 +82,43 @@ class LiveSnap:
         "moved",
         "new",
         "open",
+        "ordered",
+        "owed",
         "phase",
         "relayed",
         "saving",
+        "shoots_at",
         "shots",
         "started",
     )
 
     def __init__(self, new: NewSnap, *, started: float, relayed: bool = False) -> None:
         self.new = new
-        self.started = started
-        self.deadline = started + new.lasts_s
+        self._begin_at(started)
         self.phase = Phase.STORING
         self.shots = {name: LiveShot(name) for name in new.cameras}
         self.open = len(self.shots)
+        self.owed = answers_needed(new.quorum, len(self.shots))
         self.followers: list[int] = []
         self.moved: list[LiveShot] = []
         self.expired = False
         self.saving = False
         self.relayed = relayed
+        self.ordered = _NOBODY
         self._until = RANK[new.until]
         self._end: Ended | None = None
+
+    def _begin_at(self, started: float) -> None:
+        self.started = started
+        # By the hub's own clock from here on: nobody sets that.
+        self.shoots_at = started + max(0.0, self.new.waits_s)
+        self.deadline = self.shoots_at + self.new.lasts_s
 
     def resume(self, receipt: Receipt) -> None:
         """Becomes what is stored of the same request, which nobody ended."""
         lost_s = _seconds(self.new.accepted_at) - _seconds(receipt.accepted_at)
-        self.started -= max(0.0, lost_s)
-        self.deadline = self.started + self.new.lasts_s
+        self.new = replace(self.new, accepted_at=receipt.accepted_at)
+        self._begin_at(self.started - max(0.0, lost_s))
         self.shots = {}
         for row in receipt.shots:
             rank = RANK[row.state]
@@ -160,19 +133,26 @@ class LiveSnap:
                 picture=row.picture,
                 found=row.found,
                 error=row.error,
+                skew=row.skew,
                 ended=rank >= self._until,
             )
             self.shots[row.camera] = shot
             self._touch(shot)
         self.open = sum(not shot.ended for shot in self.shots.values())
-        self.new = replace(self.new, cameras=tuple(self.shots), accepted_at=receipt.accepted_at)
+        answered = sum(shot.ended and shot.error is None for shot in self.shots.values())
+        self.owed = answers_needed(self.new.quorum, len(self.shots)) - answered
+        self.new = replace(self.new, cameras=tuple(self.shots))
         self.phase = Phase.OPEN
 
     def report(self, report: ShotReport, now: float) -> None:
-        """Takes what a camera says of its shot; a camera that is no target changes nothing."""
+        """Takes what a camera says of its shot.
+
+        Raises:
+            Forbidden: the camera is no target.
+        """
         shot = self.shots.get(report.camera)
         if shot is None:
-            return
+            raise Forbidden(f"the snap {self.new.id} is not for the camera {report.camera!r}")
         if report.error is not None:
             # The API has the picture: what the camera thinks of its upload does not matter.
             if shot.rank < _UPLOADED:
@@ -182,6 +162,17 @@ class LiveSnap:
         if shot.rank != _FAILED:
             self._add_facts(shot, report)
         self._rise(shot, report.state, now)
+
+    def note_skew(self, camera: str, skew: Skew | None) -> None:
+        """Takes how far from its moment a shot was exposed, ahead of the report itself."""
+        if (shot := self.shots.get(camera)) is not None:
+            shot.skew = skew
+
+    def warn(self, camera: str, warning: str) -> None:
+        """Adds what is odd about a shot, as far as the hub knows."""
+        shot = self.shots[camera]
+        shot.warnings = (*shot.warnings, warning)
+        self._touch(shot)
 
     def upload(self, camera: str, picture: PictureRef, now: float) -> None:
         """Takes the API's word that a picture is stored.
@@ -249,7 +240,16 @@ class LiveSnap:
 
     def left_s(self, now: float) -> float:
         """Returns how long a camera has that is asked now."""
-        return max(0.001, round(min(self.new.deadline_s, self.deadline - now), 3))
+        to_end_s = self.deadline - now
+        if self.new.ttl_s is not None:  # the rest is for whoever is away
+            to_end_s = min(self.new.deadline_s, to_end_s)
+        return max(0.001, round(to_end_s, 3))
+
+    def close_early(self, now: float) -> None:
+        """Its quorum is there: whoever has not answered is not waited for."""
+        enough = len(self.shots) - self.open - sum(s.error is not None for s in self.shots.values())
+        detail = f"the snap ended before it, with {enough} of {len(self.shots)} answered"
+        self.fail_open("not_awaited", detail, now)
 
     def merge(self, known: Iterable[Shot], now: float) -> None:
         """Takes the truth from the rows, where they are further than what is known here."""
@@ -298,6 +298,7 @@ class LiveSnap:
     def receipt(self, ended: Ended | None = None) -> Receipt:
         """Returns the snap with all its shots, by camera name."""
         new = self.new
+        shots = tuple(shot.shot() for shot in self.shots.values())
         return Receipt(
             snap=new.id,
             done=ended is not None,
@@ -306,7 +307,7 @@ class LiveSnap:
             missing=ended.missing if ended else 0,
             elapsed_ms=ended.elapsed_ms if ended else None,
             context=new.context,
-            shots=tuple(shot.shot() for shot in self.shots.values()),
+            shots=shots,
             to=new.to,
             until=new.until,
             deadline_s=new.deadline_s,
@@ -314,6 +315,8 @@ class LiveSnap:
             accepted_at=new.accepted_at,
             ttl_s=new.ttl_s,
             policy=new.policy,
+            quorum=new.quorum,
+            **moment_shown(new.shoot_at, shots),
         )
 
     @property
@@ -345,6 +348,7 @@ class LiveSnap:
             if not shot.ended and rank >= self._until:
                 shot.ended = True
                 self.open -= 1
+                self.owed -= 1
         self._touch(shot)
 
     def _fail(self, shot: LiveShot, error: ShotError, now: float) -> None:

@@ -11,6 +11,7 @@ from objectclassification.messages.clients import (
     CameraOffer,
     Cancel,
     ClientMessage,
+    Clocked,
     Hello,
     Report,
     ShotReport,
@@ -27,6 +28,7 @@ from objectclassification.messages.coding import (
 from objectclassification.messages.fields import (
     DEFAULT_DEADLINE_S,
     DEFAULT_UNTIL,
+    MAX_AHEAD_S,
     MAX_CAMERAS,
     MAX_DEADLINE_S,
     MAX_GROUPS,
@@ -34,6 +36,7 @@ from objectclassification.messages.fields import (
     MAX_MESSAGE_BYTES,
     MAX_SLEEP_S,
     MAX_TTL_S,
+    MIN_AHEAD_S,
     MIN_DEADLINE_S,
     MIN_TTL_S,
     NAME_PATTERN,
@@ -53,9 +56,11 @@ from objectclassification.messages.fields import (
     is_name,
 )
 from objectclassification.messages.hub import (
+    CLOCK,
     INSPECT,
     Accepted,
     CameraPlace,
+    Clock,
     Done,
     Event,
     HubMessage,
@@ -65,11 +70,15 @@ from objectclassification.messages.hub import (
     SnapOrder,
     Welcome,
 )
+from objectclassification.messages.moment import moment_of
+from objectclassification.messages.quorum import answers_needed
 
 __all__ = [
+    "CLOCK",
     "DEFAULT_DEADLINE_S",
     "DEFAULT_UNTIL",
     "INSPECT",
+    "MAX_AHEAD_S",
     "MAX_CAMERAS",
     "MAX_DEADLINE_S",
     "MAX_GROUPS",
@@ -77,6 +86,7 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "MAX_SLEEP_S",
     "MAX_TTL_S",
+    "MIN_AHEAD_S",
     "MIN_DEADLINE_S",
     "MIN_TTL_S",
     "NAME_PATTERN",
@@ -87,6 +97,8 @@ __all__ = [
     "CameraPlace",
     "Cancel",
     "ClientMessage",
+    "Clock",
+    "Clocked",
     "DeadlineS",
     "Done",
     "Durations",
@@ -111,10 +123,12 @@ __all__ = [
     "Topic",
     "Watch",
     "Welcome",
+    "answers_needed",
     "decode_client",
     "decode_hub",
     "encode",
     "failure",
     "is_name",
+    "moment_of",
     "read_snap_request",
 ]

@@ -12,17 +12,21 @@ from objectclassification.messages.fields import (
     DEFAULT_DEADLINE_S,
     DEFAULT_UNTIL,
     MAX_CAMERAS,
+    At,
     DeadlineS,
     Durations,
     Groups,
     Id,
+    InS,
     Message,
     Moment,
     Name,
+    Quorum,
     Role,
     Selector,
     Short,
     SleepS,
+    Ticks,
     Topic,
     TtlS,
 )
@@ -63,8 +67,8 @@ class SnapRequest(Message, frozen=True, tag="snap"):
     Attributes:
         to: ``*``, camera names and ``@group``; with ``!`` before one but ``*``, whom to leave out.
             Where all have it, all others are meant.
-        deadline_s: seconds after acceptance at which the snap ends at the latest; with ``ttl_s``,
-            what a camera has from each delivery on.
+        deadline_s: seconds after acceptance, or after the moment of ``at`` or ``in_s``, at which
+            the snap ends at the latest; with ``ttl_s``, what a camera has from each delivery on.
         id: the caller's own id; the same one again returns the same receipt.
         until: the state at which a shot counts as answered.
         context: a small JSON object; stored, searchable, sent back.
@@ -72,6 +76,10 @@ class SnapRequest(Message, frozen=True, tag="snap"):
         ttl_s: seconds after acceptance that the snap waits for cameras that are away; None: it
             does not.
         policy: whether it gives way, while it waits, to a newer one of the same sender.
+        quorum: so many answers end it early: a count, or a percentage such as ``80%``.
+        at: all cameras expose at this moment: seconds since the epoch, or ISO 8601 with its
+            offset, by the server's clock.
+        in_s: or so many seconds after acceptance.
     """
 
     to: Annotated[tuple[Selector, ...], Meta(min_length=1, max_length=256)]
@@ -82,6 +90,9 @@ class SnapRequest(Message, frozen=True, tag="snap"):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     ttl_s: TtlS | None = None
     policy: Policy = "all"
+    quorum: Quorum = None
+    at: At = None
+    in_s: InS | None = None
 
 
 class Cancel(Message, frozen=True, tag="cancel"):
@@ -108,6 +119,9 @@ class ShotReport(Message, frozen=True, tag="shot"):
         warnings: what was odd.
         error: given with ``failed``.
         origin: ``camera`` for a shot that nobody asked for (a timer, a motion sensor).
+        taken_at: of a snap with a moment, when the picture was exposed, by the clock of
+            ``clocked``.
+        taken_within_ms: it was then, or at most this much later.
     """
 
     snap: Id
@@ -118,6 +132,8 @@ class ShotReport(Message, frozen=True, tag="shot"):
     warnings: Annotated[tuple[Short, ...], Meta(max_length=8)] = ()
     error: ShotError | None = None
     origin: ShotOrigin = "controller"
+    taken_at: Ticks | None = None
+    taken_within_ms: Annotated[float, Meta(ge=0, le=86_400_000)] = 0.0
 
 
 class Sleep(Message, frozen=True, tag="sleep"):
@@ -150,4 +166,18 @@ class Report(Message, frozen=True, tag="report"):
     condition: Condition
 
 
-ClientMessage = Hello | SnapRequest | Cancel | Watch | ShotReport | Sleep | Report
+class Clocked(Message, frozen=True, tag="clocked"):
+    """camera → hub: the answer to ``clock``, at once.
+
+    Attributes:
+        id: of the ``clock``.
+        received_at: when that came, by a clock of the camera's that nobody sets.
+        sent_at: when this goes, by the same clock.
+    """
+
+    id: Id
+    received_at: Ticks
+    sent_at: Ticks
+
+
+ClientMessage = Hello | SnapRequest | Cancel | Watch | ShotReport | Sleep | Report | Clocked

@@ -124,6 +124,12 @@ def _check_request(request: SnapRequest) -> None:
     if request.ttl_s is None:
         if request.policy != "all":
             raise BadMessage("policy is for a snap that waits: give ttl_s, too", re=request.id)
+    elif request.at is not None or request.in_s is not None:
+        raise BadMessage(
+            "a snap that waits for cameras cannot have them expose together: leave out ttl_s, "
+            "or at and in_s",
+            re=request.id,
+        )
     elif request.ttl_s < request.deadline_s:
         raise BadMessage(
             f"ttl_s is the whole time of the snap: {request.ttl_s:g} s is shorter than its "

@@ -24,6 +24,8 @@ MIN_TTL_S, MAX_TTL_S = 1.0, 2_592_000.0
 """A snap waits 30 days at most."""
 MAX_SLEEP_S = 31_622_400.0
 """A year: a camera that is away for longer is not asleep."""
+MIN_AHEAD_S, MAX_AHEAD_S = 0.001, 86_400.0
+"""How far away the moment may be at which all are to expose."""
 DEFAULT_UNTIL: Until = "classified"
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
@@ -36,10 +38,17 @@ Selector = Annotated[str, Meta(pattern=SELECTOR_PATTERN)]
 Id = Annotated[str, Meta(pattern=ID_PATTERN)]
 Short = Annotated[str, Meta(max_length=256)]
 Groups = Annotated[tuple[Name, ...], Meta(max_length=MAX_GROUPS)]
+Quorum = Annotated[int, Meta(ge=-(2**31), lt=2**31)] | Annotated[str, Meta(max_length=16)] | None
+"""Bounded only: what can be one, and of how many cameras, is for ``answers_needed`` to say."""
 Role = Literal["camera", "controller", "listener"]
 Topic = Literal["snaps", "shots", "cameras", "pictures"]
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]
 """Seconds since the epoch, UTC, up to the year 9999."""
+At = Moment | Annotated[str, Meta(max_length=40)] | None
+"""Seconds since the epoch, or ISO 8601 with its offset: ``moment_of`` reads it."""
+InS = Annotated[float, Meta(ge=MIN_AHEAD_S, le=MAX_AHEAD_S)]
+Ticks = Annotated[float, Meta(ge=0, le=1e12)]
+"""Seconds of a client's clock that nobody sets, such as ``time.monotonic()``; from whenever."""
 DeadlineS = Annotated[float, Meta(ge=MIN_DEADLINE_S, le=MAX_DEADLINE_S)]
 SleepS = Annotated[float, Meta(ge=0, le=MAX_SLEEP_S)]
 TtlS = Annotated[float, Meta(ge=MIN_TTL_S, le=MAX_TTL_S)]

@@ -36,6 +36,8 @@ class SnapOrder(Message, frozen=True, tag="snap"):
         options: from the request.
         spread_s: the picture is to be sent at a moment by chance within so many seconds, because
             many cameras were asked at once.
+        at: expose no earlier than this, and as soon after it as can be, by the clock of
+            ``clocked``; only to those whose ``hello`` says that they know ``clock``.
     """
 
     id: str
@@ -43,6 +45,7 @@ class SnapOrder(Message, frozen=True, tag="snap"):
     deadline_s: float
     options: dict[str, Any] = msgspec.field(default_factory=dict)
     spread_s: float = 0.0
+    at: float | None = None
 
 
 class Inspect(Message, frozen=True, tag="inspect"):
@@ -61,6 +64,16 @@ INSPECT = "inspect"
 """What a camera's ``hello`` knows if it answers :class:`Inspect`."""
 
 
+class Clock(Message, frozen=True, tag="clock"):
+    """hub → camera: what does your clock say; only to those whose ``hello`` knows it."""
+
+    id: str
+
+
+CLOCK = "clock"
+"""What a camera's ``hello`` knows if it answers :class:`Clock` and heeds ``at`` of an order."""
+
+
 class Welcome(Message, frozen=True, tag="welcome"):
     """hub → client: the hello was taken.
 
@@ -76,10 +89,18 @@ class Welcome(Message, frozen=True, tag="welcome"):
 
 
 class Accepted(Message, frozen=True, tag="accepted"):
-    """hub → controller: the snap is stored and on its way to these cameras."""
+    """hub → controller: the snap is stored and on its way to these cameras.
+
+    Attributes:
+        snap: its id.
+        cameras: its targets.
+        shoots_in_s: seconds until all expose, if it has a moment for that; its deadline counts
+            from then.
+    """
 
     snap: str
     cameras: tuple[str, ...]
+    shoots_in_s: float = 0.0
 
 
 class Shots(Message, frozen=True, tag="shots"):
@@ -129,4 +150,4 @@ class Event(Message, frozen=True, tag="event"):
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-HubMessage = Welcome | SnapOrder | Inspect | Accepted | Shots | Done | Problem | Event
+HubMessage = Welcome | SnapOrder | Inspect | Clock | Accepted | Shots | Done | Problem | Event

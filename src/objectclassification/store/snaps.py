@@ -19,8 +19,10 @@ from objectclassification.receipts import (
     Shot,
     ShotError,
     Until,
+    moment_shown,
     rfc3339,
 )
+from objectclassification.skew import Skew
 from objectclassification.store import pictures
 from objectclassification.store.tables import shots, snap_context, snaps
 
@@ -48,11 +50,15 @@ class NewSnap:
     accepted_at: float
     ttl_s: float | None = None
     policy: Policy = "all"
+    quorum: int | str | None = None
+    shoot_at: float | None = None
+    in_s: float | None = None
 
     @property
     def ends_at(self) -> float:
         """When it ends at the latest, in seconds since the epoch."""
-        return self.accepted_at + (self.deadline_s if self.ttl_s is None else self.ttl_s)
+        starts_at = max(self.accepted_at, self.shoot_at or 0.0)
+        return starts_at + (self.deadline_s if self.ttl_s is None else self.ttl_s)
 
 
 def add(connection: Connection, new: NewSnap) -> bool:
@@ -213,6 +219,9 @@ def asks_the_same(connection: Connection, new: NewSnap) -> bool:
         and row.options == new.options
         and row.ttl_s == new.ttl_s
         and row.policy == new.policy
+        and row.quorum == new.quorum
+        and row.in_s == new.in_s
+        and (row.in_s is not None or row.shoot_at == new.shoot_at)
     )
 
 
@@ -228,6 +237,9 @@ def _receipts(connection: Connection, rows: Sequence[Row[Any]]) -> list[Receipt]
 
 def _receipt(row: Row[Any], stored: dict[str, Shot]) -> Receipt:
     done = row.ended_at is not None
+    shown = tuple(
+        stored.get(camera) or Shot(camera=camera, state="requested") for camera in row.targets
+    )
     return Receipt(
         snap=row.id,
         done=done,
@@ -236,9 +248,7 @@ def _receipt(row: Row[Any], stored: dict[str, Shot]) -> Receipt:
         missing=row.missing or 0,
         elapsed_ms=row.elapsed_ms,
         context=row.context,
-        shots=tuple(
-            stored.get(camera) or Shot(camera=camera, state="requested") for camera in row.targets
-        ),
+        shots=shown,
         to=tuple(row.to),
         until=row.until,
         deadline_s=row.deadline_s,
@@ -246,6 +256,8 @@ def _receipt(row: Row[Any], stored: dict[str, Shot]) -> Receipt:
         accepted_at=rfc3339(row.accepted_at),
         ttl_s=row.ttl_s,
         policy=row.policy,
+        quorum=row.quorum,
+        **moment_shown(row.shoot_at, shown),
     )
 
 
@@ -271,6 +283,8 @@ def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, S
             confidence=picture.confidence if picture else None,
             unsure=picture.unsure if picture else None,
             error=ShotError(row.error_code, row.error_detail or "") if row.error_code else None,
+            skew=_skew(row),
+            late=bool(row.late),
         )
     return by_snap
 
@@ -290,7 +304,14 @@ def _values(shot: Shot) -> dict[str, Any]:
         "error_code": shot.error.code if shot.error else None,
         "error_detail": shot.error.detail if shot.error else None,
         "picture_id": shot.picture.id if shot.picture else None,
+        "late": shot.late or None,
+        "skew_ms": shot.skew.ms if shot.skew else None,
+        "skew_uncertainty_ms": shot.skew.uncertainty_ms if shot.skew else None,
     }
+
+
+def _skew(row: Row[Any]) -> Skew | None:
+    return None if row.skew_ms is None else Skew(row.skew_ms, row.skew_uncertainty_ms)
 
 
 def _merged(row: Row[Any], shot: Shot) -> dict[str, Any]:
@@ -303,5 +324,19 @@ def _merged(row: Row[Any], shot: Shot) -> dict[str, Any]:
     values["camera_ms"] = {**row.camera_ms, **shot.camera_ms}
     values["warnings"] = list(dict.fromkeys([*row.warnings, *shot.warnings]))
     values["freshness"] = shot.freshness or row.freshness
+    if shot.skew is None:
+        values.update(skew_ms=row.skew_ms, skew_uncertainty_ms=row.skew_uncertainty_ms)
     values["picture_id"] = values["picture_id"] or row.picture_id
+    values["late"] = values["late"] or row.late or _is_late(row, shot) or None
     return values
+
+
+def _is_late(row: Row[Any], shot: Shot) -> bool:
+    """Whether a shot has failed without what its row knows or is told now.
+
+    The hub and a PUT race: either may write first. Who fails without a picture knew of none.
+    """
+    got_far = RANK["uploaded"], RANK["classified"]
+    if row.state == "failed":
+        return RANK[shot.state] in got_far
+    return shot.error is not None and shot.picture is None and RANK[row.state] in got_far

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, String, Table
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table
 
 from objectclassification.store.tables.base import metadata
 
@@ -62,6 +62,11 @@ snaps = Table(
     # How long it waits for cameras that are away; None: it does not.
     Column("ttl_s", Float),
     Column("policy", String(16), nullable=False, server_default="all"),
+    # A count, or a percentage as text.
+    Column("quorum", JSON(none_as_null=True)),
+    # The moment at which all were to expose; in_s, if the request said it as seconds from then.
+    Column("shoot_at", Float),
+    Column("in_s", Float),
     Column("accepted_at", Float, nullable=False, index=True),
     Column("ended_at", Float, index=True),
     Column("answered", Integer),
@@ -93,6 +98,11 @@ shots = Table(
     Column("error_code", String(32)),
     Column("error_detail", String(256)),
     Column("picture_id", String(36)),
+    # Whether its picture, or what is on it, came after it had failed.
+    Column("late", Boolean),
+    # How far from the snap's moment it was exposed, plus or minus.
+    Column("skew_ms", Float),
+    Column("skew_uncertainty_ms", Float),
 )
 
 schedules = Table(
