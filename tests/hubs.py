@@ -199,9 +199,9 @@ class Bench:
                     for number, offer in enumerate(question.offers, 1)
                 }
                 if error is not None:
-                    self.hub.refused(question.session, error)
+                    self.hub.greeter.refused(question.session, error)
                 else:
-                    self.hub.registered(question.session, places)
+                    self.hub.greeter.registered(question.session, places)
         self.carry_out()
 
 

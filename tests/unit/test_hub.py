@@ -182,7 +182,7 @@ def test_a_lower_state_that_comes_late_only_fills_in_its_time() -> None:
     bench.now += 1
     bench.say(camera, ShotReport(snap, "door", "captured", freshness="estimated"))
     bench.say(camera, ShotReport(snap, "door", "delivered"))
-    receipt = bench.hub.receipt(snap)
+    receipt = bench.hub.snaps.receipt(snap)
     assert receipt is not None
     shot = receipt.shots[0]
     assert shot.state == "uploaded"
@@ -199,7 +199,7 @@ def test_a_camera_that_doubts_its_upload_does_not_undo_it() -> None:
     bench.say(
         camera, ShotReport(snap, "door", "failed", error=failure("upload_failed", "no answer"))
     )
-    receipt = bench.hub.receipt(snap)
+    receipt = bench.hub.snaps.receipt(snap)
     assert receipt is not None
     assert receipt.shots[0].state == "uploaded"
 
@@ -589,7 +589,7 @@ def test_a_picture_from_before_a_controllers_snap_is_accepted_does_not_answer_it
     bench.hub.snaps.uploaded("snap-1", "door", PICTURE)
     bench.answer(bench.questions.pop())
     bench.wait(0.1)
-    receipt = bench.hub.receipt("snap-1")
+    receipt = bench.hub.snaps.receipt("snap-1")
     assert receipt is not None
     assert receipt.shots[0].state == "requested"
 

@@ -70,7 +70,7 @@ def captures(bench: Bench, session: int, order: SnapOrder) -> None:
 
 
 def states(bench: Bench, snap: str) -> dict[str, str]:
-    receipt = bench.hub.receipt(snap) or bench.finished[snap]
+    receipt = bench.hub.snaps.receipt(snap) or bench.finished[snap]
     return {shot.camera: shot.error.code if shot.error else shot.state for shot in receipt.shots}
 
 
@@ -491,7 +491,7 @@ class SleepersMachine(RuleBasedStateMachine):
                 assert all(receipt.policy == "all" for receipt in receipts[:-1])
 
     def live(self) -> list[Receipt]:
-        found = (self.bench.hub.receipt(id_) for id_ in self.asked)
+        found = (self.bench.hub.snaps.receipt(id_) for id_ in self.asked)
         return [receipt for receipt in found if receipt is not None]
 
     def teardown(self) -> None:

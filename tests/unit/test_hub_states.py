@@ -189,7 +189,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @invariant()
     def ranks_never_fall(self) -> None:
-        live = [self.bench.hub.receipt(id_) for id_ in self.bench.stored]
+        live = [self.bench.hub.snaps.receipt(id_) for id_ in self.bench.stored]
         for receipt in [*live, *self.bench.finished.values()]:
             for shot in receipt.shots if receipt is not None else ():
                 key = (receipt.snap, shot.camera) if receipt else ("", "")

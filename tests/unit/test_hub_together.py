@@ -199,7 +199,9 @@ def test_who_comes_back_before_the_moment_is_told_and_who_does_not_is_offline() 
     bench.hub.disconnect(gone.session)
     bench.carry_out()
     bench.wait(moment + 0.1 - bench.now)
-    assert bench.hub.receipt("snap-1") is not None  # it has its order, and may come back with it
+    assert (
+        bench.hub.snaps.receipt("snap-1") is not None
+    )  # it has its order, and may come back with it
     again.captured(moment + 8000.0)
     bench.wait(12)
     codes = {shot.camera: shot.error.code if shot.error else "" for shot in receipt(bench).shots}
@@ -333,7 +335,7 @@ def test_one_that_a_killed_hub_left_goes_on_to_its_moment() -> None:
     first = Bench()
     first.camera("door")
     ask(first, at=T, id="x")
-    left = first.hub.receipt("x")
+    left = first.hub.snaps.receipt("x")
     assert left is not None
     second = Bench()
     second.wall += 5  # so long nobody was there
@@ -375,13 +377,13 @@ def test_a_shot_that_is_not_the_cameras_to_report_is_refused(
     bench = Bench()
     door, yard = bench.camera("door"), bench.camera("yard")
     bench.say(bench.controller(), SnapRequest(to=("door",), until="captured"))
-    before = bench.hub.receipt("snap-1")
+    before = bench.hub.snaps.receipt("snap-1")
     bench.heard(door), bench.heard(yard)
     tells(bench, door, yard)
     (problem,) = bench.heard(door) + bench.heard(yard)
     assert isinstance(problem, Problem)
     assert (problem.code, problem.re) == ("forbidden", "snap-1")
-    assert bench.hub.receipt("snap-1") == before
+    assert bench.hub.snaps.receipt("snap-1") == before
     assert before is not None
     assert before.shots == (Shot("door", "requested"),)
 
@@ -396,4 +398,4 @@ def test_a_state_that_is_not_a_cameras_is_refused(state: str) -> None:
     (problem,) = bench.heard(door)
     assert isinstance(problem, Problem)
     assert (problem.code, problem.re) == ("bad_message", "snap-1")
-    assert bench.hub.receipt("snap-1").shots[0].state == "requested"  # type: ignore[union-attr]
+    assert bench.hub.snaps.receipt("snap-1").shots[0].state == "requested"  # type: ignore[union-attr]

@@ -343,7 +343,7 @@ class TestJobs:
         assert (job.id, job.attempts) == (dead.id, 2)
         # The dead one was only slow: what it brings now counts for nothing.
         assert not jobs.finish(connection, dead, "w1", RESULT).stored
-        assert not jobs.give_up(connection, dead, "w1", failure("classify_failed", "x"))
+        assert not jobs.give_up(connection, dead, "w1", failure("classify_failed", "x")).stored
         assert jobs.finish(connection, job, "w2", RESULT).stored
         assert count(connection, "predictions") == 2
 
@@ -364,7 +364,7 @@ class TestJobs:
         snaps.add(connection, new_snap(targets=("door",)))
         uploads.take(connection, upload("1", snap="s1"))
         job = self.lease(connection)
-        assert jobs.give_up(connection, job, "w1", failure("classify_failed", "broken"))
+        assert jobs.give_up(connection, job, "w1", failure("classify_failed", "broken")).stored
         picture = pictures.get(connection, job.picture_id)
         assert (picture.state, picture.error) == ("failed", "broken")
         shot = snaps.receipt(connection, "s1").shots[0]

@@ -16,7 +16,7 @@ import structlog
 from uuid_utils import uuid7
 
 from objectclassification import __version__
-from objectclassification.capture import Spool, SpoolItem, Taken, Uploader
+from objectclassification.capture import Spool, SpoolItem, Uploader
 from objectclassification.capture.opencv import use_one_thread
 from objectclassification.capture.presence import why_missing
 from objectclassification.capture.spool import DEFAULT_MAX_BYTES
@@ -26,7 +26,7 @@ from objectclassification.client.examiner import Examiner
 from objectclassification.client.instance import instance_id
 from objectclassification.client.link import Link
 from objectclassification.client.reports import Reports
-from objectclassification.client.shooter import Shooter, Shot, check_names
+from objectclassification.client.shooter import Shooter, Shot, check_names, exposed
 from objectclassification.client.threads import in_thread
 from objectclassification.config import Connection
 from objectclassification.config.cameras import CameraSettings
@@ -272,7 +272,7 @@ class CameraProgram:
             freshness=shot.taken.freshness,
             warnings=shot.warnings,
             origin=origin,
-            **_exposed(order, shot.taken),
+            **exposed(order, shot.taken),
         )
         self._reports.note(report)
         _log.info(
@@ -379,14 +379,6 @@ async def _close_all(shooters: Mapping[str, Shooter]) -> None:
     await asyncio.gather(
         *(in_thread(shooter.close, f"close {name}") for name, shooter in shooters.items())
     )
-
-
-def _exposed(order: SnapOrder, taken: Taken) -> dict[str, Any]:
-    """When a picture was exposed, as far as its snap asks for that."""
-    if order.at is None:
-        return {}
-    within_ms = round(taken.exposed_within_s * 1000, 3)
-    return {"taken_at": round(taken.taken_at, 6), "taken_within_ms": within_ms}
 
 
 def _describe(camera: str, shot: Shot) -> str:

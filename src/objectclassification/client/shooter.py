@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
+from typing import Any
 
 from objectclassification.capture import Capture, Spool, SpoolItem, Taken
 from objectclassification.client.threads import in_thread
@@ -214,3 +215,11 @@ def check_names(settings: CameraSettings) -> None:
 
 def _ms_since(moment: float) -> float:
     return round((time.monotonic() - moment) * 1000, 1)
+
+
+def exposed(order: SnapOrder, taken: Taken) -> dict[str, Any]:
+    """When a picture was exposed, as far as its snap asks for that."""
+    if order.at is None:
+        return {}
+    within_ms = round(taken.exposed_within_s * 1000, 3)
+    return {"taken_at": round(taken.taken_at, 6), "taken_within_ms": within_ms}

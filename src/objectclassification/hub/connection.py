@@ -89,17 +89,14 @@ class Connection(asyncio.Protocol):
         self._runner = runner
         self._max_message_bytes = max_message_bytes
         self._wire = Handshaking(max_size=max_message_bytes, logger=_wire_log)
-        limits = runner.limits
-        self._pace: Reading = Pace(limits.messages_per_s, limits.messages_at_once)
+        self._pace: Reading = Pace(runner.limits.messages_per_s, runner.limits.messages_at_once)
         self._plain = PlainFrames(max_message_bytes)
         self._told_to_slow_down = False
         self._held: memoryview | None = None
         self._client: str | None = None
         self._out: list[bytes] | None = None
         self._parts: list[bytes] | None = None
-        self._paused = False
-        self._waits = False
-        self._is_leaving = False
+        self._paused = self._waits = self._is_leaving = False
         self.is_open = False
         self.since = 0.0
 

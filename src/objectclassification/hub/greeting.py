@@ -95,8 +95,11 @@ class Greeter:
         else:
             self._out.send([sender.id], Welcome(self._heartbeat_s))
 
-    def registered(self, session: Session, places: Mapping[str, CameraPlace]) -> None:
-        """Welcomes a camera program with its slots and its open snaps."""
+    def registered(self, session_id: int, places: Mapping[str, CameraPlace]) -> None:
+        """Answers ``Register``: welcomes a camera program with its slots and its open snaps."""
+        session = self._sessions.get(session_id)
+        if session is None:  # it may have gone meanwhile
+            return
         session.placed = True
         came = self._cameras.arrived(session, places)
         cameras = tuple(places[name] for name in session.offers)
@@ -107,9 +110,13 @@ class Greeter:
             self._out.send([session.id], order)
         for name in came:
             self._out.publish("cameras", "connected", self._cameras.event_data(name))
+        self._snaps.appointments.arrived(session)
 
-    def refused(self, session: Session, error: ObjectClassificationError) -> None:
-        """Tells a camera program that it cannot be served now; it may say ``hello`` again."""
+    def refused(self, session_id: int, error: ObjectClassificationError) -> None:
+        """Answers ``Register``: it could not be; the client may say ``hello`` again."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            return
         self._sessions.withdraw(session)
         self._out.send([session.id], Problem(code=error.code, detail=error.detail))
 

@@ -20,7 +20,6 @@ from objectclassification.errors import (
     BadMessage,
     Forbidden,
     NotFound,
-    ObjectClassificationError,
     RateLimited,
     RequestError,
     ServerStopping,
@@ -36,10 +35,8 @@ from objectclassification.hub.rates import SnapRates
 from objectclassification.hub.requests import Requests
 from objectclassification.hub.selectors import choose
 from objectclassification.hub.sessions import Backlog, Session, Sessions
-from objectclassification.hub.snaps import Phase
 from objectclassification.messages import (
     PLAIN_SNAP,
-    CameraPlace,
     Cancel,
     Clocked,
     Hello,
@@ -53,7 +50,7 @@ from objectclassification.messages import (
     Watch,
     decode_client,
 )
-from objectclassification.receipts import Origin, Receipt, Until
+from objectclassification.receipts import Origin, Until
 
 
 class Hub:
@@ -70,6 +67,7 @@ class Hub:
 
     Attributes:
         counts: what happened so far; the shell counts in it too.
+        greeter: takes the answers to ``Register``.
         snaps: the live ones; answers to effects that are about a snap, and what the API and the
             worker know of its pictures, go there.
     """
@@ -99,7 +97,7 @@ class Hub:
         self._inspections = Inspections(
             self._sessions, self._cameras, self._out, clock=clock, wall=wall, new_id=new_id
         )
-        self._greeter = Greeter(
+        self.greeter = Greeter(
             self._sessions, self._cameras, self.snaps, self._out, heartbeat_s=heartbeat_s
         )
 
@@ -118,11 +116,6 @@ class Hub:
     def take_effects(self) -> list[Effect]:
         """Returns the effects since the last call, in order."""
         return self._out.take() if self._out.effects else []
-
-    def receipt(self, snap_id: str) -> Receipt | None:
-        """Returns the receipt of a snap between its acceptance and its ``done``."""
-        snap = self.snaps.get(snap_id)
-        return snap.receipt() if snap is not None and snap.phase is not Phase.STORING else None
 
     def cameras(self) -> dict[str, CameraPresence]:
         """Returns every known camera, and whether it is there."""
@@ -176,7 +169,7 @@ class Hub:
         """A connection is gone. Its open shots wait: it may come back before the deadline."""
         gone = self._sessions.remove(session)
         if gone is not None:
-            self._greeter.left(gone)
+            self.greeter.left(gone)
             self._inspections.left(session)
             self.snaps.appointments.left(session)
 
@@ -215,10 +208,10 @@ class Hub:
                 case str() as text:
                     self._take_plain(sender, text)
                 case Hello() as message:
-                    before = self._greeter.replaced_by(sender, message)
+                    before = self.greeter.replaced_by(sender, message)
                     if before is not None:
                         self._close(before, CLOSE_NORMAL, "replaced")
-                    self._greeter.introduce(sender, message)
+                    self.greeter.introduce(sender, message)
                 case SnapRequest() as message:
                     re = message.id
                     sender.must_have_said_hello()
@@ -335,35 +328,20 @@ class Hub:
         """Something happened elsewhere in the process: tells those who watch."""
         self._out.event(topic, name, data)
 
-    # Answers to effects.
-
-    def registered(self, session: int, places: Mapping[str, CameraPlace]) -> None:
-        """Answers ``Register``: welcomes the camera program with its slots and open snaps."""
-        found = self._sessions.get(session)
-        if found is not None:  # it may have gone meanwhile
-            self._greeter.registered(found, places)
-            self.snaps.appointments.arrived(found)
-
-    def refused(self, session: int, error: ObjectClassificationError) -> None:
-        """Answers ``Register``: it could not be; the client may say ``hello`` again."""
-        found = self._sessions.get(session)
-        if found is not None:
-            self._greeter.refused(found, error)
-
     # Time.
 
     def tick(self) -> None:
         """Does what is due: tells followers, saves ended shots, ends what is over its deadline."""
         self.snaps.tick()
         self._inspections.tick()
-        self._greeter.away(self._cameras.overdue())
+        self.greeter.away(self._cameras.overdue())
 
     def stop(self) -> None:
         """Takes no new snaps, and ends the open ones; ``snaps.index.to_settle`` falls to zero."""
         self._stopping = True
         self.snaps.stop()
         self._inspections.stop()
-        self._greeter.away(self._cameras.stop())
+        self.greeter.away(self._cameras.stop())
 
     # What each message does.
 

@@ -68,6 +68,11 @@ class LiveSnaps:
         """Returns the snap while it is live."""
         return self._live.get(snap_id)
 
+    def receipt(self, snap_id: str) -> Receipt | None:
+        """Returns the receipt of a snap between its acceptance and its ``done``."""
+        snap = self.get(snap_id)
+        return snap.receipt() if snap is not None and snap.phase is not Phase.STORING else None
+
     def begin(self, new: NewSnap, *, follower: int | None, relayed: bool = False) -> LiveSnap:
         """Takes a new snap in and has it stored.
 

@@ -102,7 +102,7 @@ class Recording:
         self._settle()
         if not waiting:
             return
-        receipt = self._hub.receipt(snap_id) or receipt  # live, or ended long ago
+        receipt = self._hub.snaps.receipt(snap_id) or receipt  # live, or ended long ago
         for future in waiting:
             if error is not None:
                 future.set_exception(error)
@@ -134,9 +134,9 @@ class Recording:
         try:
             places = await self._ask("register", call)
         except ObjectClassificationError as exc:
-            self._hub.refused(effect.session, exc)
+            self._hub.greeter.refused(effect.session, exc)
         else:
-            self._hub.registered(effect.session, places)
+            self._hub.greeter.registered(effect.session, places)
         self._settle()
 
     async def _ask(self, what: str, call: Awaitable[T]) -> T:

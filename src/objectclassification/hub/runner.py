@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
@@ -46,8 +45,9 @@ from objectclassification.hub.recorder import Recorder
 from objectclassification.hub.recording import RECORDER_TIMEOUT_S, Recording
 from objectclassification.hub.remote import TrustedProxies
 from objectclassification.hub.story import tell_end, tell_event
+from objectclassification.hub.subscribers import Subscribers
 from objectclassification.hub.turns import Turns
-from objectclassification.hub.waiters import Waiters
+from objectclassification.hub.waiters import Waiters, until
 from objectclassification.messages import Event, SnapRequest, Topic
 from objectclassification.receipts import Found, Origin, PictureRef, Receipt
 
@@ -104,7 +104,7 @@ class HubRunner:
         self._connections = Connections()
         self._ending: Waiters[Receipt] = Waiters()
         self._inspecting: Waiters[CameraReport] = Waiters()
-        self._callbacks: list[Callable[[Event], None]] = [tell_event]
+        self._subscribers = Subscribers(tell_event)
         self._due: asyncio.TimerHandle | None = None
         self._due_at = math.inf
         self._heartbeat = Heartbeat(self._connections, self.counts, hub.heartbeat_s)
@@ -145,10 +145,10 @@ class HubRunner:
         self.is_stopping = True
         self._hub.stop()
         self._settle()
-        await self._until(lambda: self._hub.snaps.index.to_settle == 0, timeout_s)
+        await until(self._progress, lambda: self._hub.snaps.index.to_settle == 0, timeout_s)
         for connection in self._connections:
             connection.close(CLOSE_RESTART, "the server is stopping")
-        await self._until(lambda: len(self._connections) == 0, 2.0)
+        await until(self._progress, lambda: len(self._connections) == 0, 2.0)
         for connection in self._connections:
             connection.abort()
         self._heartbeat.stop()
@@ -178,7 +178,7 @@ class HubRunner:
         """
         snap_id = self._hub.snap(request, identity, origin=origin)
         self._settle()
-        receipt = await self._recording.accepted(snap_id) or self._hub.receipt(snap_id)
+        receipt = await self._recording.accepted(snap_id) or self._hub.snaps.receipt(snap_id)
         assert receipt is not None, "a snap is live or being stored"  # noqa: S101
         return receipt
 
@@ -189,7 +189,7 @@ class HubRunner:
             NotFound: it is not live; the store has its receipt.
             ServerStopping: the hub stopped before.
         """
-        if self._hub.receipt(snap_id) is None:
+        if self._hub.snaps.receipt(snap_id) is None:
             raise NotFound(f"no open snap {snap_id}")
         return await self._ending.wait(snap_id)
 
@@ -205,7 +205,7 @@ class HubRunner:
 
     def receipt(self, snap_id: str) -> Receipt | None:
         """Returns the receipt of a live snap."""
-        return self._hub.receipt(snap_id)
+        return self._hub.snaps.receipt(snap_id)
 
     def waiting(self, camera: str | None, most: int) -> list[Receipt]:
         """Returns receipts of snaps that wait for cameras which are away, the oldest first.
@@ -252,8 +252,7 @@ class HubRunner:
         Returns:
             Call it to end that.
         """
-        self._callbacks.append(callback)
-        return lambda: self._callbacks.remove(callback)
+        return self._subscribers.add(callback)
 
     def know(self, camera: str) -> None:
         """A camera was given its name: a snap to it finds it offline until it connects."""
@@ -383,7 +382,7 @@ class HubRunner:
             case Store() | SaveShots() | Reconcile() | Register():
                 self._recording.begin(effect)
             case Publish():
-                self._tell(Event(topic=effect.topic, name=effect.name, data=effect.data))
+                self._subscribers.tell(Event(effect.topic, effect.name, effect.data))
             case Inspected():
                 self._inspecting.end(effect.id, effect.answer)
             case Finished():
@@ -391,21 +390,7 @@ class HubRunner:
                 self._ending.end(effect.receipt.snap, effect.receipt)
                 tell_end(effect.receipt)
 
-    def _tell(self, event: Event) -> None:
-        for callback in list(self._callbacks):
-            try:
-                callback(event)
-            except Exception:  # noqa: BLE001 - a subscriber's bug must not cost the hub its other effects
-                _log.exception("subscriber failed", topic=event.topic, name=event.name)
-
     def _tick(self) -> None:
         self._due_at = math.inf
         self._hub.tick()
         self._settle()
-
-    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not condition():
-                    self._progress.clear()
-                    await self._progress.wait()

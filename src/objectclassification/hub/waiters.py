@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from objectclassification.errors import ObjectClassificationError
@@ -38,3 +40,12 @@ class Waiters(Generic[T]):
         """Raises the error wherever any id is waited for."""
         for id_ in list(self._futures):
             self.end(id_, error)
+
+
+async def until(progress: asyncio.Event, condition: Callable[[], bool], timeout_s: float) -> None:
+    """Waits for a condition, which is looked at after each progress; gives up after a time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            while not condition():
+                progress.clear()
+                await progress.wait()
