@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -28,7 +28,7 @@ from objectclassification.errors import (
     ServerStopping,
     StoreError,
 )
-from objectclassification.hub.selectors import choose
+from objectclassification.hub.selectors import LEAVE_OUT, choose
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Origin, Receipt, rfc3339
 from objectclassification.schedules import (
@@ -354,16 +354,23 @@ def _none(at: float, exc: ObjectClassificationError) -> Ran:
     return Ran(at, None, exc.code, exc.detail[:256])
 
 
-def _warnings(to: Iterable[str], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Which selectors mean nobody now; a camera or a group may still come."""
+def _warnings(to: tuple[str, ...], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Which selectors mean nobody now, or that all together do; a camera or a group may come."""
     found: list[str] = []
     for selector in to:
-        try:
-            choose((selector,), known=known, connected=known)
-        except NotFound as exc:
-            if selector != "*":
-                found.append(exc.detail)
+        if selector != "*":
+            found += _nobody((selector.removeprefix(LEAVE_OUT),), known)
+    if known and not found:
+        found += _nobody(to, known)
     return tuple(found)
+
+
+def _nobody(to: tuple[str, ...], known: dict[str, tuple[str, ...]]) -> list[str]:
+    try:
+        choose(to, known=known, connected=known)
+    except NotFound as exc:
+        return [exc.detail]
+    return []
 
 
 def _shown(one: _Waiting, counts: dict[str, Counts], warnings: tuple[str, ...]) -> ScheduleShown:

@@ -31,6 +31,7 @@ from tests.serving import Address, Served, ServeProcess, until
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=ZoneInfo("UTC")).timestamp()
 HOUR_S = 3600.0
+NOBODY = "a snap to nobody: door, !door leaves out everybody whom it means"
 
 
 @pytest.fixture(scope="module")
@@ -317,6 +318,25 @@ class TestTheApi:
             "no group '@lab': there is none",
         ]
         assert lab.call("DELETE", "/api/schedules/odd").status_code == 204
+
+    @pytest.mark.parametrize(
+        ("to", "warnings"),
+        [
+            (["*", "!gate"], ["no camera named 'gate': there is door"]),
+            (
+                ["door", "!door"],
+                ["a snap to nobody: door, !door leaves out everybody whom it means"],
+            ),
+            (["*"], []),
+        ],
+        ids=str,
+    )
+    def test_who_is_left_out_is_looked_at_too(
+        self, lab: Served, to: list[str], warnings: list[str]
+    ) -> None:
+        wanted = {"name": "but", "cron": "0 0 1 1 *", "to": to}
+        assert lab.call("POST", "/api/schedules", json=wanted).json()["warnings"] == warnings
+        assert lab.call("DELETE", "/api/schedules/but").status_code == 204
 
     @pytest.mark.parametrize(
         ("wanted", "why"),
