@@ -28,21 +28,19 @@ from objectclassification.errors import (
     ServerStopping,
     StoreError,
 )
-from objectclassification.hub.selectors import LEAVE_OUT, choose
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Origin, Receipt, rfc3339
+from objectclassification.scheduler.shown import as_shown, warnings_of
 from objectclassification.schedules import (
     COMING,
     MOST_SCHEDULES,
-    LastRun,
-    Schedule,
     ScheduleShown,
     ScheduleWanted,
     Times,
 )
 from objectclassification.store import schedules as stored
 from objectclassification.store import snippets
-from objectclassification.store.schedules import Counts, Planned, Ran
+from objectclassification.store.schedules import Planned, Ran
 from objectclassification.store.writer import Database
 
 SETTLE_S = 10.0
@@ -286,9 +284,12 @@ class Scheduler:
             counts = stored.counts(connection, ran)
             known = {row.name: row.groups for row in snippets.all_cameras(connection)}
             warnings = {
-                to: _warnings(to, known) for to in {one.planned.schedule.to for one in ones}
+                to: warnings_of(to, known) for to in {one.planned.schedule.to for one in ones}
             }
-            return [_shown(one, counts, warnings[one.planned.schedule.to]) for one in ones]
+            return [
+                as_shown(one.planned, one.coming, counts, warnings[one.planned.schedule.to])
+                for one in ones
+            ]
 
         return await self._database.read(read)
 
@@ -352,48 +353,3 @@ def _paused(one: _Waiting) -> _Waiting:
 
 def _none(at: float, exc: ObjectClassificationError) -> Ran:
     return Ran(at, None, exc.code, exc.detail[:256])
-
-
-def _warnings(to: tuple[str, ...], known: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Which selectors mean nobody now, or that all together do; a camera or a group may come."""
-    found: list[str] = []
-    for selector in to:
-        if selector != "*":
-            found += _nobody((selector.removeprefix(LEAVE_OUT),), known)
-    if known and not found:
-        found += _nobody(to, known)
-    return tuple(found)
-
-
-def _nobody(to: tuple[str, ...], known: dict[str, tuple[str, ...]]) -> list[str]:
-    try:
-        choose(to, known=known, connected=known)
-    except NotFound as exc:
-        return [exc.detail]
-    return []
-
-
-def _shown(one: _Waiting, counts: dict[str, Counts], warnings: tuple[str, ...]) -> ScheduleShown:
-    planned, last = one.planned, one.planned.last
-    shown: LastRun | None = None
-    if last is not None:
-        count = counts.get(last.snap or "")
-        shown = LastRun(
-            at=rfc3339(last.at),
-            snap=last.snap,
-            done=count.done if count else None,
-            answered=count.answered if count else None,
-            failed=count.failed if count else None,
-            missing=count.missing if count else None,
-            code=last.code,
-            detail=last.detail,
-        )
-    schedule = {name: getattr(planned.schedule, name) for name in Schedule.__struct_fields__}
-    return ScheduleShown(
-        **schedule,
-        paused=planned.due_at is None,
-        added_at=rfc3339(planned.added_at),
-        next=tuple(map(rfc3339, one.coming)),
-        last=shown,
-        warnings=warnings,
-    )
