@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectclassification.store import days, tables
@@ -29,6 +29,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return database
 
 
+@settings(deadline=None)
 @given(
     taken=st.lists(st.tuples(AT, LABELS, st.booleans()), max_size=25),
     between=st.tuples(AT, AT).map(sorted),
