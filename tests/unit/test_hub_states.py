@@ -12,7 +12,13 @@ from typing import TypeGuard
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from objectclassification.errors import RequestError
 from objectclassification.messages import (
@@ -65,12 +71,23 @@ class HubMachine(RuleBasedStateMachine):
         if knows:
             self.knowing.add(session)
 
+    @initialize(knows=st.booleans())
+    def somebody_is_there(self, knows: bool) -> None:
+        self.camera_connects("a", "one", knows=True)
+        self.camera_connects("b", "one", knows=knows)
+        self.recorder_is_quick()
+
     @precondition(lambda self: self.clocks)
-    @rule(data=st.data())
-    def camera_says_the_time(self, data: st.DataObject) -> None:
-        session = data.draw(st.sampled_from(sorted(self.clocks)))
-        now = self.bench.now + AHEAD_S
-        self.bench.say(session, Clocked(self.clocks.pop(session).id, now, now))
+    @rule(data=st.data(), times=st.integers(1, 5))
+    def camera_says_the_time(self, data: st.DataObject, times: int) -> None:
+        self.answers_clocks(data.draw(st.sampled_from(sorted(self.clocks))), times)
+
+    def answers_clocks(self, session: int, times: int) -> None:
+        for _ in range(times):  # each answer but the last brings the next question
+            if (question := self.clocks.pop(session, None)) is not None:
+                now = self.bench.now + AHEAD_S
+                self.bench.say(session, Clocked(question.id, now, now))
+                self.orders_before_the_moment_have_it_by_the_cameras_own_clock()
 
     @precondition(lambda self: self.sessions)
     @rule(data=st.data())
@@ -103,6 +120,17 @@ class HubMachine(RuleBasedStateMachine):
             to=tuple(to), id=id_, until=until, deadline_s=deadline_s, quorum=quorum, in_s=in_s
         )
         self.bench.say(self.controllers[which], request)
+
+    @rule(in_s=st.sampled_from([0.5, 9.0]), times=st.integers(3, 5), quick=st.booleans())
+    def snaps_together(self, in_s: float, times: int, quick: bool) -> None:
+        """What it takes to be told ahead, which single rules in any order seldom come to."""
+        request = SnapRequest(to=("a", "b", "c"), until="captured", in_s=in_s)
+        self.bench.say(self.controllers[0], request)
+        if quick and self.bench.questions:
+            self.recorder_is_quick()
+        self.orders_before_the_moment_have_it_by_the_cameras_own_clock()
+        for session in sorted(self.clocks):
+            self.answers_clocks(session, times)
 
     @rule(to=cameras, id_=st.none() | own_ids)
     def snaps_over_http(self, to: str, id_: str | None) -> None:
@@ -174,6 +202,12 @@ class HubMachine(RuleBasedStateMachine):
         index = data.draw(st.integers(0, len(self.bench.questions) - 1))
         error = store_error() if fails else None
         self.bench.answer(self.bench.questions.pop(index), error)
+
+    @precondition(lambda self: self.bench.questions)
+    @rule()
+    def recorder_is_quick(self) -> None:
+        while self.bench.questions:
+            self.bench.answer(self.bench.questions.pop(0))
 
     @rule(which=st.integers(0, 1), pauses=st.booleans())
     def controller_stops_or_starts_reading(self, which: int, pauses: bool) -> None:
@@ -250,8 +284,7 @@ class HubMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Every accepted snap ends, however the rest went."""
         for _ in range(20):
-            while self.bench.questions:
-                self.bench.answer(self.bench.questions.pop(0))
+            self.recorder_is_quick()
             self.bench.wait(30.0)
         self.nothing_is_told_of_a_snap_but_between_accepted_and_done()
         assert self.bench.hub.live_snaps == 0

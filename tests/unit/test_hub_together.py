@@ -49,8 +49,9 @@ class Camera:
         return self.bench.now + self.ahead_s
 
     def heard(self) -> list[HubMessage | str]:
-        """What it was sent, but for the welcome."""
+        """What it was sent, but for the welcome, which has no order before the moment."""
         heard = self.bench.heard(self.session)
+        assert all(message.pending == () for message in heard if isinstance(message, Welcome))
         return [message for message in heard if not isinstance(message, Welcome)]
 
     def answers(self) -> list[SnapOrder]:
