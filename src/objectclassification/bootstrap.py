@@ -161,6 +161,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[System]:
                 regroup=runner.regroup,
                 presence=runner.cameras,
                 waiting=runner.waiting,
+                waiting_for=runner.waiting_for,
                 counts=counts,
                 ready=readiness.failing,
                 metrics=metrics.page,

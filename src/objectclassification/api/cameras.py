@@ -13,15 +13,13 @@ from starlette.responses import Response
 from objectclassification.api.access import Admin, Reader, Snapper, Used, answer, json_body
 from objectclassification.detection import Detect
 from objectclassification.errors import BadMessage, Conflict, NotFound
+from objectclassification.hub.effects import NewSnap
 from objectclassification.hub.presence import CameraPresence, PresenceState
 from objectclassification.messages import Groups
 from objectclassification.receipts import Picture, Receipt, rfc3339
 from objectclassification.store import pictures, snippets
 from objectclassification.store import presence as stored_presence
 from objectclassification.store.snippets import GroupsFrom
-
-MOST_WAITING = 64
-"""Snaps that are shown of those that wait for a camera: all there may be."""
 
 router = APIRouter(prefix="/api/cameras", tags=["cameras"])
 
@@ -192,7 +190,7 @@ async def list_cameras(parts: Used) -> list[Camera]:
             row,
             there.get(row.name, _UNKNOWN),
             found.get(slots[row.snippet].picture_id or ""),
-            parts.waiting(row.name, MOST_WAITING),
+            parts.waiting_for(row.name),
         )
         for row in rows
     ]
@@ -205,7 +203,7 @@ def _camera(
     row: snippets.CameraRow,
     presence: CameraPresence,
     picture: Picture | None,
-    waiting: list[Receipt],
+    waiting: list[NewSnap],
 ) -> Camera:
     last_seen = row.last_seen_at if presence.last_seen is None else presence.last_seen
     since = presence.since
@@ -229,13 +227,13 @@ def _camera(
         picture=picture,
         detect=row.detect,
         groups_from=row.groups_from,
-        waiting=tuple(WaitingSnap(one.snap, waits_until(one)) for one in waiting),
+        waiting=tuple(WaitingSnap(one.id, waits_until(one)) for one in waiting),
     )
 
 
-def waits_until(receipt: Receipt) -> str:
+def waits_until(snap: NewSnap | Receipt) -> str:
     """Returns when a snap that waits is given up, RFC 3339, UTC."""
-    return rfc3339(datetime.fromisoformat(receipt.accepted_at).timestamp() + receipt.lasts_s)
+    return rfc3339(datetime.fromisoformat(snap.accepted_at).timestamp() + snap.lasts_s)
 
 
 def _time(at: float | None) -> str | None:

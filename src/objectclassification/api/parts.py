@@ -15,6 +15,7 @@ from objectclassification.classification.outcome import Outcome
 from objectclassification.condition import CameraReport
 from objectclassification.config import ServerSettings
 from objectclassification.heads import HeadShown, Suggestion, Teaching, Version
+from objectclassification.hub.effects import NewSnap
 from objectclassification.hub.presence import CameraPresence
 from objectclassification.messages import SnapRequest
 from objectclassification.receipts import Receipt
@@ -127,7 +128,8 @@ class Parts:
         forget: has the hub know a camera no more, until it connects.
         regroup: has the hub know a camera's groups.
         presence: every camera that the hub knows, and whether it is there.
-        waiting: receipts of snaps that wait for a camera, or any, the oldest first; so many.
+        waiting: receipts of snaps that wait for cameras, the oldest first; so many.
+        waiting_for: the snaps that wait for one camera, the oldest first.
         counts: of requests.
         ready: what is wrong, by what was looked at; empty when all is well.
         metrics: the Prometheus page.
@@ -150,7 +152,8 @@ class Parts:
     forget: Callable[[str], None]
     regroup: Callable[[str, tuple[str, ...]], None]
     presence: Callable[[], dict[str, CameraPresence]]
-    waiting: Callable[[str | None, int], list[Receipt]]
+    waiting: Callable[[int], list[Receipt]]
+    waiting_for: Callable[[str], list[NewSnap]]
     counts: HttpCounts
     ready: Callable[[], Awaitable[dict[str, str]]]
     metrics: Callable[[], Awaitable[bytes]]

@@ -60,7 +60,7 @@ async def recent(
     With ``waiting=1`` those that wait for cameras which are away, the oldest first, on one page.
     """
     if waiting:
-        return answer(ReceiptPage(tuple(parts.waiting(None, limit)), None))
+        return answer(ReceiptPage(tuple(parts.waiting(limit)), None))
     wanted = dict(_pair(text) for text in context or ())
     found = await parts.database.read(
         lambda c: snaps.recent(c, context=wanted, before=cursor, limit=limit + 1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 
 from objectclassification.errors import Busy
 from objectclassification.hub.effects import NewSnap
-from objectclassification.hub.sessions import Session
+from objectclassification.hub.sessions import Session, Sessions
 from objectclassification.hub.snaps import LiveSnap, Phase
 from objectclassification.hub.waiting import Waiting
-from objectclassification.receipts import RANK
+from objectclassification.receipts import RANK, Receipt
 
 MAX_OWN_SNAPS = 256
 """Open snaps that one camera may have made itself: each waits for its picture, and has rows.
@@ -25,12 +26,16 @@ class Index:
     Those that wait for whoever is away may be many, and live for days: nothing that is done often
     goes through them all.
 
+    Args:
+        sessions: who is here.
+
     Attributes:
         by_id: all of them.
         waiting: those with a ``ttl_s``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
         self.by_id: dict[str, LiveSnap] = {}
         self.waiting = Waiting()
         self._brief: dict[str, LiveSnap] = {}
@@ -89,3 +94,20 @@ class Index:
             if (shot := snap.shots.get(name)) and not shot.ended and shot.rank < _CAPTURED
         ]
         return brief + [(snap, name) for name in session.offers for snap in self.waiting.owed(name)]
+
+    def waiting_receipts(self, most: int) -> list[Receipt]:
+        """Returns receipts of snaps that wait for cameras which are away, the oldest first."""
+        here = self._sessions.by_camera
+        found = (
+            snap.receipt()
+            for snap in self.waiting.snaps()
+            if snap.phase is not Phase.STORING and snap.owed_by_other_than(here)
+        )
+        return list(islice(found, most))
+
+    def waiting_for(self, camera: str) -> list[NewSnap]:
+        """Returns the snaps that wait for one camera, the oldest first; none while it is here."""
+        if camera in self._sessions.by_camera:
+            return []
+        owed = self.waiting.owed(camera)
+        return [snap.new for snap in owed if snap.phase is not Phase.STORING]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from objectclassification.errors import Conflict, ObjectClassificationError
 from objectclassification.hub import orders
@@ -51,7 +50,7 @@ class LiveSnaps:
         self._sessions = sessions
         self._out = outbox
         self._clock = clock
-        self.index = Index()
+        self.index = Index(sessions)
         self._live = self.index.by_id
         self._moved: dict[str, LiveSnap] = {}
         self._unsaved: dict[str, LiveSnap] = {}
@@ -242,16 +241,6 @@ class LiveSnaps:
             elif snap.phase in (Phase.OPEN, Phase.RECONCILING):
                 snap.fail_open("cancelled", "the server stopped", self._clock())
                 self.changed(snap)
-
-    def waiting(self, camera: str | None, most: int) -> list[Receipt]:
-        """Returns receipts of snaps that wait for cameras which are away, the oldest first."""
-        here = self._sessions.by_camera
-        if camera is None:
-            found = (snap for snap in self.index.waiting.snaps() if snap.owed_by_other_than(here))
-        else:
-            found = (snap for snap in self.index.waiting.owed(camera) if camera not in here)
-        open_ = (snap for snap in found if snap.phase is not Phase.STORING)
-        return [snap.receipt() for snap in islice(open_, most)]
 
     def pending(self, session: Session) -> tuple[SnapOrder, ...]:
         """Returns the orders a camera program still owes a picture for."""

@@ -28,6 +28,7 @@ from objectclassification.hub.effects import (
     Finished,
     Inspected,
     LeftOpen,
+    NewSnap,
     Publish,
     Reconcile,
     Register,
@@ -207,14 +208,13 @@ class HubRunner:
         """Returns the receipt of a live snap."""
         return self._hub.snaps.receipt(snap_id)
 
-    def waiting(self, camera: str | None, most: int) -> list[Receipt]:
-        """Returns receipts of snaps that wait for cameras which are away, the oldest first.
+    def waiting(self, most: int) -> list[Receipt]:
+        """Returns receipts of snaps that wait for cameras which are away, the oldest first."""
+        return self._hub.snaps.index.waiting_receipts(most)
 
-        Args:
-            camera: only what waits for that one.
-            most: as many.
-        """
-        return self._hub.snaps.waiting(camera, most)
+    def waiting_for(self, camera: str) -> list[NewSnap]:
+        """Returns the snaps that wait for one camera, the oldest first."""
+        return self._hub.snaps.index.waiting_for(camera)
 
     async def inspect(self, camera: str) -> CameraReport:
         """Asks a camera how it is.

@@ -76,7 +76,7 @@ async def recent(
     wanted = {key.strip(): value.strip()} if equals else {}
     found: list[Receipt] = []
     if waiting:
-        found = parts.waiting(None, A_PAGE)
+        found = parts.waiting(A_PAGE)
     elif not context or equals:
         found = await parts.database.read(
             lambda c: snaps.recent(c, context=wanted, before=cursor, limit=A_PAGE + 1)
