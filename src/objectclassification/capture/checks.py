@@ -1,6 +1,6 @@
 """Whether a picture shows anything: black, white, covered, blurred or frozen.
 
-All of it is seen on a small grey thumbnail, in about a millisecond. In doubt a picture is good: a
+All of it is seen on a small grey thumbnail, in some two milliseconds. In doubt a picture is good: a
 false alarm costs a picture that was fine, a fault that passes costs a look at it. The thresholds
 are chosen on photographs and on what real faults make of them, and
 ``tests/unit/test_capture_checks.py`` counts both.
@@ -58,7 +58,8 @@ _LEAST_IN_A_TILE = 0.3
 """Levels between neighbours; a tile with less, or with a quarter of the fullest, says nothing."""
 _LEAST_SIDE = 16
 """A smaller picture has too few differences to be called blurred."""
-_DIGEST_ROWS = 8
+_DIGEST_ROWS = 16
+_LARGE = 8 * LONG_SIDE
 
 WORDS: dict[Fault, str] = {
     "dark": "shows black: the lens is covered, or there is no light",
@@ -112,6 +113,8 @@ def small_grey(image: Pixels) -> Pixels:
             max(1, round(width * LONG_SIDE / longest)),
             max(1, round(height * LONG_SIDE / longest)),
         )
+        if longest >= _LARGE:
+            image = image[::2]  # half of it says as much, in half the time
         image = cast("Pixels", cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     if image.ndim == 2:
         return image
