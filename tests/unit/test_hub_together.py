@@ -200,9 +200,8 @@ def test_who_comes_back_before_the_moment_is_told_and_who_does_not_is_offline() 
     bench.hub.disconnect(gone.session)
     bench.carry_out()
     bench.wait(moment + 0.1 - bench.now)
-    assert (
-        bench.hub.snaps.receipt("snap-1") is not None
-    )  # it has its order, and may come back with it
+    # It has its order, and may come back with it.
+    assert bench.hub.snaps.receipt("snap-1") is not None
     again.captured(moment + 8000.0)
     bench.wait(12)
     codes = {shot.camera: shot.error.code if shot.error else "" for shot in receipt(bench).shots}
