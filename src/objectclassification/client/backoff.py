@@ -6,7 +6,9 @@ import math
 import random
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 8.0
+"""So that all are back 10 s after a hub is, however long it was away; its cameras knock over 4 s of
+these, and each sends no more than some 2 MB a day to nobody."""
 RESTART_PAUSES_S = (0.5, 1.5)
 """Between two tries at a hub that said it restarts: about as long as it takes to, so that a second
 after it is back all are, and in any second no more than its cameras knock."""
