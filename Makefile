@@ -12,7 +12,7 @@ TOGETHER := --numprocesses 3 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash test-engine test-models soak fuzz audit check bench screenshots format models clean
+.PHONY: help run test test-systemd test-device test-crash test-engine test-faults test-models soak fuzz audit check bench screenshots format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,10 @@ test-engine: $(VENV)/.dev ## Models at a real inference server, which is 370 MB 
 
 test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child and camera program
 	@$(BIN)/python -m pytest $(PATIENT) -s -m crash tests/e2e/test_crash.py
+
+test-faults: $(VENV)/.dev ## A fleet whose network, clocks and hub fail, in network namespaces; needs root
+	@sh tools/install_debian.sh tools/debian-packages-faults.txt
+	@$(BIN)/python -m pytest $(PATIENT) -s -m faults tests/e2e/test_faults.py tests/e2e/test_clocks.py
 
 soak: $(VENV)/.dev ## SOAK_MINUTES=60 of snaps with a kill -9 each, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)

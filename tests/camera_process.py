@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +29,7 @@ class CameraProcess:
         token: of a camera or an admin.
         *arguments: more of the command line.
         source_tree: of another release, whose program it is then; this one's by default.
+        environment: more of it.
     """
 
     def __init__(
@@ -37,17 +39,19 @@ class CameraProcess:
         token: str | None,
         *arguments: str,
         source_tree: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         home.mkdir(exist_ok=True)
         self.home = home
         self.spool = home / "spool"
         (home / "token").write_text(token or "")
         login = ("--token-file", str(home / "token")) if token else ()
+        more = {**({"PYTHONPATH": str(source_tree)} if source_tree else {}), **(environment or {})}
         with (home / "stderr").open("ab") as errors:
             self.process = subprocess.Popen(
                 [*COMMAND, url, *login, "--spool", str(self.spool), *arguments],
                 cwd=home,
-                env={**os.environ, **({"PYTHONPATH": str(source_tree)} if source_tree else {})},
+                env={**os.environ, **more},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

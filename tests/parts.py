@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clocks import has_faketime
+from tests.network import may_network
+
 REQUIRED = os.environ.get("OBJECTCLASSIFICATION_TEST_REQUIRE") == "1"
 WITH_US = ("setpriv", "--pdeathsig", "KILL")
 """Before a command: it is killed with the tests, if those are killed."""
@@ -103,6 +106,8 @@ _PARTS: dict[str, tuple[Callable[[], bool], str]] = {
     "mlserver": (lambda: (ENGINE / ".made").exists(), "python3-venv (for PyPI's mlserver)"),
     "strace": (_may_trace, "strace, and the right to trace"),
     "mount": (_may_mount, "util-linux and mount, and root"),
+    "faketime": (has_faketime, "faketime"),
+    "network": (may_network, "iproute2, a kernel with namespaces and veth, and root"),
     "ext4": (_may_break_a_disk, "e2fsprogs and mount, loop devices, and root"),
     "systemd-nspawn": (_may_boot, "debootstrap systemd-container, and root"),
     "qemu": (

@@ -64,7 +64,10 @@ def until(condition: Callable[[], bool]) -> None:
 class Address:
     """Where a server listens, its admin token, and with TLS its certificate's authority."""
 
-    def __init__(self, port: int, token: str | None, ca: Path | None = None) -> None:
+    def __init__(
+        self, port: int, token: str | None, ca: Path | None = None, host: str = "127.0.0.1"
+    ) -> None:
+        self.host = host
         self.port = port
         self.token = token
         self.ca = ca
@@ -72,7 +75,7 @@ class Address:
     @property
     def url(self) -> str:
         """For HTTP."""
-        return f"{'https' if self.ca else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.ca else 'http'}://{self.host}:{self.port}"
 
     def call(
         self, method: str, path: str, *, token: str | None = None, **kwargs: Any
@@ -295,12 +298,13 @@ class ServeProcess(Address):
                 text=True,
             )
         self.banner = self._read_banner()
-        where = re.search(r"https?://(?:127\.0\.0\.1|localhost):(\d+)/", self.banner)
+        where = re.search(r"https?://([\d.]+|localhost):(\d+)/", self.banner)
         assert where, f"it did not start: {self.banner}{self.errors}"
+        host = "127.0.0.1" if where[1] == "localhost" else where[1]
         file = self.data / "admin-token"
         token = file.read_text().strip() if file.exists() else None
         ca = self.data / "ca.crt"
-        super().__init__(int(where[1]), token, ca if ca.exists() else None)
+        super().__init__(int(where[2]), token, ca if ca.exists() else None, host)
 
     def __enter__(self) -> ServeProcess:
         return self

@@ -278,6 +278,73 @@ def large() -> bytes:
     return small[:2] + 6 * comment + small[2:]
 
 
+@pytest.mark.parametrize("saves", [False, True], ids=["not-saved", "saved-but-not-kept"])
+def test_a_camera_program_whose_disk_is_full_says_so_and_goes_on(
+    disk: Disk, server: Served, tmp_path: Path, saves: bool
+) -> None:
+    """Its log is on that disk, too. What cannot be kept whole is not kept, and not sent."""
+    name, content = ("full-saves" if saves else "full"), large()
+    (picture := tmp_path / "picture.jpg").write_bytes(content)
+    home = disk.folder / "camera"
+    arguments = ("--name", name, "--source", str(picture))
+    with CameraProcess(home, server.url, server.token, *arguments) as camera:
+        camera.ready()
+        saved = home / "opencv_frame_0.jpg"
+        asked = {"to": [name], "deadline_s": 20}
+        rooms = (len(content) + PAGE,) if saves else (0, PAGE, len(content) - PAGE)
+        for room in rooms:
+            saved.unlink(missing_ok=True)
+            disk.fill(but_bytes=room)
+            receipt = server.call("POST", "/api/snaps?wait=1", json=asked).json()
+            (shot,) = receipt["shots"]
+            assert (shot["state"], shot["picture"], receipt["failed"]) == ("failed", None, 1)
+            assert shot["error"]["code"] == "capture_failed"
+            assert "No space left" in shot["error"]["detail"]
+            camera.line(f"{name}: no picture: .*No space left")
+            assert saved.exists() == saves
+            assert {path.name for path in camera.spool.iterdir()} == {
+                "spool.lock",
+                f"{name}.instance",
+            }
+            assert not [path for path in home.rglob("*") if path.suffix in (".tmp", ".part")]
+            disk.free()
+        receipt = server.call("POST", "/api/snaps?wait=1", json=asked).json()
+        assert receipt["answered"] == 1, receipt
+        assert saved.read_bytes() == content
+        listed = server.call("GET", f"/api/pictures?camera={name}").json()["pictures"]
+        assert [each["id"] for each in listed] == [receipt["shots"][0]["picture"]["id"]]
+        assert server.call("GET", listed[0]["renditions"]["full"]["url"]).content == content
+        assert camera.stop() == 0
+
+
+def test_a_snap_that_meets_a_full_server_is_truthful_and_its_picture_comes_later(
+    disk: Disk, tmp_path: Path
+) -> None:
+    floor = {"OBJECTCLASSIFICATION_DISK_FLOOR_BYTES": str(4 * MIB)}
+    arguments = ("--name", "door", "--source", str(ROCKET))
+    with (
+        ServeProcess(disk.home, **floor) as server,
+        CameraProcess(tmp_path / "camera", server.url, server.token, *arguments) as camera,
+    ):
+        camera.ready()
+        disk.fill(but_bytes=4 * MIB)
+        asked = {"to": ["door"], "deadline_s": 3}
+        receipt = server.call("POST", "/api/snaps?wait=1", json=asked).json()
+        (shot,) = receipt["shots"]
+        assert (receipt["answered"], receipt["missing"], shot["picture"]) == (0, 1, None)
+        assert shot["error"]["code"] == "timeout"
+        assert "captured" in shot["elapsed_ms"]
+        camera.line("kept until it can be uploaded: .* 507")
+        assert len(camera.waiting()) == 1
+        disk.free()
+        until(lambda: camera.waiting() == [])
+        (stored,) = server.call("GET", "/api/pictures").json()["pictures"]
+        classified(server, stored)
+        late = server.call("GET", f"/api/snaps/{receipt['snap']}").json()
+        assert late["shots"][0]["picture"]["id"] == stored["id"]
+        assert (late["answered"], late["missing"]) == (0, 1)
+
+
 def test_a_camera_program_keeps_to_its_bound(disk: Disk, tmp_path: Path) -> None:
     """While the server takes nothing, expired pictures give way; the rest is delivered later."""
     home, picture = tmp_path / "server", tmp_path / "picture.jpg"
