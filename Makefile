@@ -3,6 +3,7 @@
 PYTHON ?= python3
 FUZZ_MINUTES ?= 60
 SOAK_MINUTES ?= 60
+CHURN_MINUTES ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -12,7 +13,7 @@ TOGETHER := --numprocesses 3 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash test-engine test-faults test-models soak fuzz audit check bench screenshots format models clean
+.PHONY: help run test test-systemd test-device test-crash test-engine test-faults test-models soak churn fuzz audit check bench bench-fleet screenshots format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +51,13 @@ test-crash: $(VENV)/.dev ## 200 snaps under kill -9 of server, classifying child
 test-faults: $(VENV)/.dev ## A fleet whose network, clocks and hub fail, in network namespaces; needs root
 	@sh tools/install_debian.sh tools/debian-packages-faults.txt
 	@$(BIN)/python -m pytest $(PATIENT) -s -m faults tests/e2e/test_faults.py tests/e2e/test_clocks.py
+
+bench-fleet: $(VENV)/.dev ## The hub with 5,000 cameras against its peers, and write docs/benchmarks.md
+	@sh tools/install_debian.sh tools/debian-packages-bench.txt
+	@$(BIN)/python -m benchmarks.fleet
+
+churn: $(VENV)/.dev ## CHURN_MINUTES=60 of 2,000 cameras that come and go, and write docs/benchmarks.md
+	@$(BIN)/python -m benchmarks.fleet.churn --minutes $(CHURN_MINUTES)
 
 soak: $(VENV)/.dev ## SOAK_MINUTES=60 of snaps with a kill -9 each, and write docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.soak --minutes $(SOAK_MINUTES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-Unit = Literal["ms", "per s"]
+Unit = Literal["ms", "kB", "per s"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Row:
         ours: the figure of each of our repetitions.
         peer: who did the same.
         theirs: the figure of each of the peer's repetitions, taken in turn with ours.
-        unit: of both: milliseconds, of which fewer are better, or how many a second.
+        unit: of both: milliseconds or kilobytes, of which fewer are better, or how many a second.
         reach: the ratio that we want, or None where none was set.
         most: what our median is to stay under, or None where nothing was set.
     """
@@ -36,7 +36,7 @@ class Row:
     def ratio(self) -> float:
         """How many times faster we are, by the medians."""
         ours, theirs = median(self.ours), median(self.theirs)
-        return theirs / ours if self.unit == "ms" else ours / theirs
+        return ours / theirs if self.unit == "per s" else theirs / ours
 
     @property
     def verdict(self) -> str:
