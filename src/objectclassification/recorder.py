@@ -53,22 +53,20 @@ class DatabaseRecorder:
         now = time.time()
 
         def work(connection: Connection) -> dict[str, CameraPlace]:
-            numbers = {
-                offer.name: snippets.register(
-                    connection,
+            return {
+                offer.name: _place(
                     offer.name,
-                    at=now,
-                    groups=offer.groups,
-                    source=offer.source,
-                    agent=agent,
-                    version=version,
+                    snippets.register(
+                        connection,
+                        offer.name,
+                        at=now,
+                        groups=offer.groups,
+                        source=offer.source,
+                        agent=agent,
+                        version=version,
+                    ),
                 )
                 for offer in offers
-            }
-            groups = snippets.groups_of(connection, numbers)
-            return {
-                name: CameraPlace(name, number, f"/snippets/{number}/", groups[name])
-                for name, number in numbers.items()
             }
 
         return await self._database.write(work)
@@ -214,6 +212,10 @@ class DatabaseRecorder:
             shoot_at=snap.shoot_at,
             in_s=snap.in_s,
         )
+
+
+def _place(camera: str, placed: snippets.Placed) -> CameraPlace:
+    return CameraPlace(camera, placed.number, f"/snippets/{placed.number}/", placed.groups)
 
 
 def _asked_now(row: snaps.NewSnap, now: float) -> NewSnap:

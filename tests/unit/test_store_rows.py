@@ -82,17 +82,32 @@ def count(connection: Connection, name: str) -> int:
 
 class TestSlots:
     def test_the_first_camera_takes_slot_1_and_keeps_it(self, connection: Connection) -> None:
-        assert snippets.register(connection, "yard", at=2.0) == 2
-        assert snippets.register(connection, "door", at=3.0, groups=("front",)) == 1
+        assert snippets.register(connection, "yard", at=2.0).number == 2
+        assert snippets.register(connection, "door", at=3.0, groups=("front",)).number == 1
         rows = {row.name: row for row in snippets.all_cameras(connection)}
         assert (rows["door"].groups, rows["door"].last_seen_at) == (("front",), 3.0)
+
+    def test_a_camera_that_comes_back_as_it_was_or_as_another(self, connection: Connection) -> None:
+        about = {"source": "0", "agent": "Linux", "version": "1"}
+        for at, groups in ((2.0, ("a", "ä")), (3.0, ("a", "ä")), (4.0, ())):
+            placed = snippets.register(connection, "yard", at=at, groups=groups, **about)
+            assert placed == snippets.Placed(2, groups)
+            row = next(row for row in snippets.all_cameras(connection) if row.name == "yard")
+            assert (row.groups, row.last_seen_at) == (groups, at)
+        snippets.set_groups(connection, "yard", ("lab",))
+        again = snippets.register(connection, "yard", at=5.0, **about)
+        assert again.groups == ("lab",)
+        moved = snippets.register(connection, "yard", at=6.0, source="1")
+        assert moved == snippets.Placed(2, ("lab",))
+        row = next(row for row in snippets.all_cameras(connection) if row.name == "yard")
+        assert (row.source, row.agent, row.last_seen_at) == ("1", "", 6.0)
 
     def test_a_reserved_camera_was_never_seen(self, connection: Connection) -> None:
         assert snippets.reserve(connection, "roof", at=2.0) == 2
         assert snippets.reserve(connection, "roof", at=3.0) == 2
         rows = {row.name: row for row in snippets.all_cameras(connection)}
         assert rows["roof"].last_seen_at is None
-        assert snippets.register(connection, "roof", at=4.0) == 2
+        assert snippets.register(connection, "roof", at=4.0).number == 2
 
     @pytest.mark.parametrize("number", [-1, 0, 2, 2**31, 2**63, 10**30])
     def test_no_such_slot(self, connection: Connection, number: int) -> None:

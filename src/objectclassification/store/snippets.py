@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, func, select
+import msgspec
+from sqlalchemy import Connection, Text, bindparam, cast, func, select
 
 from objectclassification.detection import Detect
 from objectclassification.errors import NotFound
+from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import cameras, snippets
 
 MOST_SLOTS = 2**31 - 1
@@ -19,6 +21,36 @@ GroupsFrom = Literal["camera", "operator"]
 
 # Built once: building it costs as much again as running it.
 _SLOT = select(snippets).where(snippets.c.number == bindparam("number"))
+
+
+_KNOWN = Prepared(
+    select(
+        snippets.c.number,
+        cast(cameras.c.groups, Text),
+        cast(cameras.c.groups_set, Text),
+        cameras.c.source,
+        cameras.c.agent,
+        cameras.c.version,
+    )
+    .outerjoin(snippets, snippets.c.camera == cameras.c.name)
+    .where(cameras.c.name == bindparam("who"))
+)
+_SEEN = Prepared(
+    cameras.update().where(cameras.c.name == bindparam("who")).values(last_seen_at=bindparam("at"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a camera is.
+
+    Attributes:
+        number: its slot's.
+        groups: those that count: an operator's, where one has set them.
+    """
+
+    number: int
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +90,25 @@ def register(
     source: str = "",
     agent: str = "",
     version: str = "",
-) -> int:
+) -> Placed:
     """Notes a camera and gives it a slot: the first that has no camera, else a new one.
 
-    Returns:
-        The slot's number.
+    A fleet comes back all at once, and most of it as it was: of that only the time is written.
     """
     about = {"groups": list(groups), "source": source, "agent": agent, "version": version}
-    update = cameras.update().where(cameras.c.name == name)
-    if connection.execute(update.values(**about, last_seen_at=at)).rowcount == 0:
+    known = _KNOWN.first(connection, {"who": name})
+    number, own, operators = (None, None, None) if known is None else known[:3]
+    if known is not None and (_texts(own), *known[3:]) == (list(groups), source, agent, version):
+        _SEEN.run(connection, {"who": name, "at": at})
+    elif known is not None:
+        update = cameras.update().where(cameras.c.name == name)
+        connection.execute(update.values(**about, last_seen_at=at))
+    else:
         connection.execute(
             cameras.insert().values(name=name, **about, first_seen_at=at, last_seen_at=at)
         )
-    return _slot_of(connection, name)
+    number = _slot_of(connection, name) if number is None else int(number)
+    return Placed(number, _groups(list(groups), _texts(operators)))
 
 
 def reserve(connection: Connection, name: str, *, at: float) -> int:
@@ -177,6 +215,10 @@ def all_slots(connection: Connection) -> list[Slot]:
 
 def _groups(own: list[str], operators: list[str] | None) -> tuple[str, ...]:
     return tuple(own if operators is None else operators)
+
+
+def _texts(stored: str | None) -> list[str] | None:
+    return None if stored is None else msgspec.json.decode(stored, type=list[str])
 
 
 def _no_camera(name: str) -> NotFound:
