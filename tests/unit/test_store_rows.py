@@ -88,7 +88,7 @@ class TestSlots:
         assert (rows["door"].groups, rows["door"].last_seen_at) == (("front",), 3.0)
 
     def test_a_camera_that_comes_back_as_it_was_or_as_another(self, connection: Connection) -> None:
-        about = {"source": "0", "agent": "Linux", "version": "1"}
+        about: dict[str, Any] = {"source": "0", "agent": "Linux", "version": "1"}
         for at, groups in ((2.0, ("a", "ä")), (3.0, ("a", "ä")), (4.0, ())):
             placed = snippets.register(connection, "yard", at=at, groups=groups, **about)
             assert placed == snippets.Placed(2, groups)

@@ -29,7 +29,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def register(name: str) -> Callable[[Connection], int]:
-    return lambda connection: snippets.register(connection, name, at=1.0)
+    return lambda connection: snippets.register(connection, name, at=1.0).number
 
 
 def count(connection: Connection) -> int:
