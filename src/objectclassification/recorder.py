@@ -89,8 +89,10 @@ class DatabaseRecorder:
                 # else's answers what was not asked yet.
                 if snap.origin != "camera":
                     snaps.forget_shots(connection, snap.id)
-                requested = [Shot(camera=name, state="requested") for name in snap.cameras]
-                snaps.save_shots(connection, snap.id, requested)
+                    snaps.request_shots(connection, snap.id, snap.cameras)
+                else:
+                    requested = [Shot(camera=name, state="requested") for name in snap.cameras]
+                    snaps.save_shots(connection, snap.id, requested)
                 return None
             if not snaps.asks_the_same(connection, new):
                 raise Conflict(f"the id {snap.id} belongs to another snap")

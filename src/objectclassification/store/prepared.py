@@ -7,7 +7,7 @@ one writing thread; everywhere else SQLAlchemy runs them itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ClauseElement, Connection
@@ -34,19 +34,31 @@ class Prepared:
         Returns:
             The driver's cursor, whose rows are tuples; errors are the driver's, too.
         """
-        found = self._compiled.get(connection.dialect.name)
-        if found is None:
-            found = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
-        text, constants, order = found
+        text, constants, order = self._found(connection)
         known = {**constants, **values}
         cursor = connection.connection.cursor()
         cursor.execute(text, known if order is None else [known[name] for name in order])
         return cursor
 
+    def run_each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Runs it for each row; the values in its text are those of all."""
+        text, constants, order = self._found(connection)
+        known = [{**constants, **row} for row in rows]
+        cursor = connection.connection.cursor()
+        cursor.executemany(
+            text, known if order is None else [[row[name] for name in order] for row in known]
+        )
+
     def first(self, connection: Connection, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """Runs it, and returns its first row, or None."""
         row: tuple[Any, ...] | None = self.run(connection, values).fetchone()
         return row
+
+    def _found(self, connection: Connection) -> tuple[str, dict[str, Any], list[str] | None]:
+        found = self._compiled.get(connection.dialect.name)
+        if found is None:
+            found = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
+        return found
 
     def _compile(self, dialect: Dialect) -> tuple[str, dict[str, Any], list[str] | None]:
         compiled = self._statement.compile(dialect=dialect, column_keys=self._columns)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, bindparam, literal_column, select
 
 from objectclassification.errors import NotFound
 from objectclassification.receipts import (
@@ -24,12 +24,27 @@ from objectclassification.receipts import (
 )
 from objectclassification.skew import Skew
 from objectclassification.store import pictures
+from objectclassification.store.prepared import Prepared
 from objectclassification.store.tables import shots, snap_context, snaps
 
 _UPDATE_SHOT = (
     shots.update()
     .where(shots.c.snap_id == bindparam("of_snap"), shots.c.camera == bindparam("of_camera"))
     .values({name: bindparam(name) for name in shots.c.keys() if name not in ("snap_id", "camera")})
+)
+
+
+# A snap to a fleet has thousands of them, and none is told before all are stored: nothing of the
+# values, which are the same for all, is made anew for each.
+_REQUEST = Prepared(
+    shots.insert().values(
+        snap_id=bindparam("of_snap"),
+        camera=bindparam("of_camera"),
+        state="requested",
+        elapsed_ms=literal_column("'{}'"),
+        camera_ms=literal_column("'{}'"),
+        warnings=literal_column("'[]'"),
+    )
 )
 
 
@@ -106,6 +121,12 @@ def save_shots(connection: Connection, snap_id: str, changed: Iterable[Shot]) ->
         connection.execute(shots.insert(), fresh)
     if merged:
         connection.execute(_UPDATE_SHOT, merged)
+
+
+def request_shots(connection: Connection, snap_id: str, cameras: Iterable[str]) -> None:
+    """Adds the shots of a new snap, of which nothing is known yet."""
+    rows = [{"of_snap": snap_id, "of_camera": camera} for camera in cameras]
+    _REQUEST.run_each(connection, rows)
 
 
 def forget_shots(connection: Connection, snap_id: str) -> None:
