@@ -21,6 +21,7 @@ def logs_go_through_logging() -> None:
 
     Before each test, as some configure logs as the command line does.
     """
+    structlog.reset_defaults()
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.KeyValueRenderer()],
         logger_factory=structlog.stdlib.LoggerFactory(),

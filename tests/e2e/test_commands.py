@@ -115,7 +115,7 @@ def test_two_machines(run: Run, start: Start, url: str, tmp_path: Path) -> None:
     assert snapped.returncode == 0, snapped.stderr
     receipt = json.loads(snapped.stdout)
     assert set(receipt) == {
-        *("snap", "answered", "failed", "missing", "elapsed_ms", "context", "shots"),
+        *("snap", "answered", "failed", "missing", "elapsed_ms", "context", "shots", "skew"),
     }
     assert (receipt["answered"], receipt["failed"], receipt["missing"]) == (1, 0, 0)
     assert receipt["context"] == {"order": "4711"}

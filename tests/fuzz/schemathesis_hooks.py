@@ -34,8 +34,11 @@ def map_path_parameters(context: Any, path_parameters: Any) -> Any:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Snaps a camera that there is, where a camera was named at all."""
+    """Snaps a camera that there is, where a camera was named at all, and none for hours."""
     to = body.get("to") if isinstance(body, dict) else None
     if to and isinstance(to, list) and all(isinstance(name, str) and is_name(name) for name in to):
         body["to"] = ["door"]
+    for name, short in (("in_s", 0.05), ("ttl_s", 1.0)) if isinstance(body, dict) else ():
+        if isinstance(body.get(name), int | float) and body[name] > short:
+            body[name] = short
     return body

@@ -227,7 +227,7 @@ TABLE = (
     ),
 )
 PAGES = (
-    *("GET /", "GET /history", "GET /pictures/{picture_id}", "GET /teach"),
+    *("GET /", "GET /cameras/{name}", "GET /history", "GET /pictures/{picture_id}", "GET /teach"),
     *("GET /teach/{name}", "GET /teach/{name}/{number}"),
     *("GET /snaps", "GET /snaps/{snap_id}", "GET /schedules"),
     *("GET /settings", "GET /settings/sessions"),

@@ -201,13 +201,13 @@ class Keeper:
     def _too_late(self, asked: Asked, timeout_s: float) -> CaptureError:
         if asked.stale:
             return StaleFrame(
-                f"{self._shown} gave only frames from before the snap in {timeout_s:g} s",
+                f"{self._shown} gave only frames from before the snap in {timeout_s:.3g} s",
                 source=self._shown,
             )
         run = self._run
         opening = run is None or run.doing == "open"
         what = "did not open" if opening else "gave no frame"
-        return SourceStalled(f"{self._shown} {what} in {timeout_s:g} s", source=self._shown)
+        return SourceStalled(f"{self._shown} {what} in {timeout_s:.3g} s", source=self._shown)
 
     def _hangs(self) -> SourceStalled:
         return SourceStalled(f"{self._shown} hangs in its driver", source=self._shown)
