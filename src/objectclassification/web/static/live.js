@@ -5,6 +5,7 @@ import { text } from './texts.js';
 const LONGEST_WAIT_MS = 10_000;
 const RELOAD_MS = 10_000;
 const FAILURES_BEFORE_RELOADING = 3;
+const SOON_MS = 2_000; // in which a connection comes about, or a snap does without
 
 const status = document.getElementById('live');
 let socket = null;
@@ -12,6 +13,8 @@ let failures = 0;
 let wasOpen = false;
 let waiting = 0;
 let options = null;
+let settled = null; // resolves once it is known whether a connection comes about
+let settle = () => {};
 
 /** Connects, and again whenever that is lost.
  *
@@ -38,6 +41,8 @@ export function send(message) {
 /** Takes pictures; answers the snap's id. The page hears of its shots as everybody who watches. */
 export async function snap(to, more = {}) {
   const id = newId();
+  // Else what becomes of it would come before anybody here listens.
+  await Promise.race([settled, new Promise((go) => { setTimeout(go, SOON_MS); })]);
   if (!send({ type: 'snap', id, to, ...more })) await call('POST', '/api/snaps', { id, to, ...more });
   return id;
 }
@@ -54,6 +59,7 @@ export function newId() {
 
 function connect() {
   clearTimeout(waiting);
+  settled = new Promise((resolve) => { settle = resolve; });
   socket = new WebSocket(`${location.protocol.replace('http', 'ws')}//${location.host}/ws`);
   socket.onopen = () => {
     send_({ type: 'hello', role: 'controller', instance: `page-${newId()}` });
@@ -74,6 +80,7 @@ function opened() {
   const gap = failures > 0;
   wasOpen = true;
   failures = 0;
+  settle();
   show('on', text('live'));
   if (gap) refresh();
 }
@@ -81,6 +88,7 @@ function opened() {
 async function closed() {
   wasOpen = false;
   failures += 1;
+  settle();
   let answers = true;
   try {
     await call('GET', '/api/sessions'); // without a session this leads to the form
