@@ -13,7 +13,7 @@ TOGETHER := --numprocesses 3 --dist loadfile
 PATIENT := -o faulthandler_timeout=900
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-systemd test-device test-crash test-engine test-faults test-models soak churn fuzz audit check bench bench-fleet screenshots format models clean
+.PHONY: help run test test-systemd test-device test-crash test-engine test-faults test-long test-models soak churn fuzz audit check bench bench-fleet screenshots format models clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ test: $(VENV)/.dev ## Install what the tests need, and run them
 	@sh tools/fetch_tfjs.sh .trees/tfjs
 	@sh tools/fetch_axe.sh .trees/axe
 	@$(BIN)/python -m pytest $(TOGETHER)
+
+test-long: $(VENV)/.dev ## What takes longer than its share of `make test`, which leaves it out
+	@sh tools/install_debian.sh tools/debian-packages.txt
+	@$(BIN)/python -m pytest $(TOGETHER) -m long
 
 test-systemd: $(VENV)/.dev ## Both services under a real systemd, on a Debian of its own; needs root
 	@sh tools/install_debian.sh tools/debian-packages-systemd.txt

@@ -186,6 +186,7 @@ def test_a_disk_that_really_fills_leaves_nothing_half_written(disk: Disk) -> Non
     assert "Traceback" not in server.errors
 
 
+@pytest.mark.long
 def test_what_was_begun_before_the_disk_was_full_ends_after_it(disk: Disk, tmp_path: Path) -> None:
     """A picture's labels and a snap's end are written once there is room; nobody starts anew."""
     with ServeProcess(disk.home, OBJECTCLASSIFICATION_DISK_FLOOR_BYTES="0") as server:
@@ -317,6 +318,7 @@ def test_a_camera_program_whose_disk_is_full_says_so_and_goes_on(
         assert camera.stop() == 0
 
 
+@pytest.mark.long
 def test_a_snap_that_meets_a_full_server_is_truthful_and_its_picture_comes_later(
     disk: Disk, tmp_path: Path
 ) -> None:
@@ -345,6 +347,7 @@ def test_a_snap_that_meets_a_full_server_is_truthful_and_its_picture_comes_later
         assert (late["answered"], late["missing"]) == (0, 1)
 
 
+@pytest.mark.long
 def test_a_camera_program_keeps_to_its_bound(disk: Disk, tmp_path: Path) -> None:
     """While the server takes nothing, expired pictures give way; the rest is delivered later."""
     home, picture = tmp_path / "server", tmp_path / "picture.jpg"

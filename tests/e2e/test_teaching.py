@@ -69,6 +69,7 @@ def good(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_label_teach_activate_ask_and_roll_back(run: Run) -> None:
     refused = run("snap", "door", "--ask", "valve")
     assert refused.returncode == 1

@@ -96,6 +96,7 @@ def explored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
         assert "Traceback" not in server.errors
 
 
+@pytest.mark.long
 def test_every_call_as_admin(explored: Explored) -> None:
     phases = () if LONG else ("--phases", "coverage,fuzzing")
     explored.explore(explored.new_token("admin"), "--exclude-path", TOKENS, *phases)

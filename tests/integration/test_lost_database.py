@@ -155,6 +155,7 @@ def test_a_repair_of_a_few_goes_on(data: Path) -> None:
     assert len(gone) < len(before) / 2
 
 
+@pytest.mark.long
 def test_a_good_backup_is_not_replaced_by_that_of_a_lost_database(
     data: Path, tmp_path: Path
 ) -> None:

@@ -407,6 +407,7 @@ class TestTheCommands:
         assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.long
 def test_missed_runs_survive_a_kill(tmp_path: Path) -> None:
     """``kill -9``, an hour later a start: one run is made up for, the other is left out."""
     with ServeProcess(tmp_path) as server:

@@ -131,6 +131,7 @@ def test_a_camera_that_is_killed_with_its_picture(server: Served, tmp_path: Path
     assert pictures(server, "barn") == ["barn-1"]
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_or_stopped_meanwhile(tmp_path: Path) -> None:
     """What waits does so in the database; a picture that was under way is one answer."""
     home = tmp_path / "server"

@@ -182,6 +182,7 @@ def tree(folder: Path, *but: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.debian
 def test_no_name_reaches_a_file_of_the_server(tmp_path: Path) -> None:
     require("strace")

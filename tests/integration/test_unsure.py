@@ -99,6 +99,7 @@ def test_a_receipt_says_it_and_no_rule_passes_it_by(tmp_path: Path) -> None:
         assert put(server, CHELSEA.read_bytes())["verdict"] == "ok"
 
 
+@pytest.mark.long
 def test_a_threshold_is_found_on_labelled_pictures(unsure_server: Served) -> None:
     server = unsure_server
     assert "unsure below" in run(server, "unsure")
