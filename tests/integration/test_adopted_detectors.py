@@ -23,6 +23,8 @@ from objectclassification.errors import ModelError
 from tests.detectors import LABELS, OF_ALL, STYLES, Export, exported, yolo
 from tests.photographs import CHELSEA, COFFEE, MOTORCYCLE, SKIMAGE
 
+pytestmark = pytest.mark.long
+
 PHOTOGRAPHS = (CHELSEA, COFFEE, MOTORCYCLE, SKIMAGE / "astronaut.png")
 
 YOLO = "nudenet==3.4.2"

@@ -475,6 +475,7 @@ class TestRefusals:
         assert names(tmp_path / "new") == {"lock"}
 
 
+@pytest.mark.long
 class TestRestoreIsAlone:
     def test_no_server_starts_in_a_folder_that_is_being_restored(
         self, server: Served, tmp_path: Path

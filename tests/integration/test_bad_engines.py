@@ -41,6 +41,8 @@ from tests.engines import (
 from tests.integration.test_models import put, use
 from tests.serving import Served, photo, until
 
+pytestmark = pytest.mark.long
+
 OF_A_MODEL = ("/", "/ready", "/infer")
 SECRET = "Bearer do-not-show-me"
 

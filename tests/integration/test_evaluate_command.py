@@ -20,6 +20,8 @@ from objectclassification.receipts import Prediction
 from objectclassification.web.evaluation import report
 from tests.photographs import CHELSEA, COFFEE, ROCKET
 
+pytestmark = pytest.mark.long
+
 NASTY = '<img src=x onerror="1">&.png'
 
 

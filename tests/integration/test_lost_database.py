@@ -17,6 +17,8 @@ from objectclassification.errors import EXIT_CONFIGURATION, EXIT_FAILED
 from objectclassification.store import folder
 from tests.serving import Served, ServeProcess, photo
 
+pytestmark = pytest.mark.long
+
 LONG_AGO = time.time() - 7200
 PICTURES = 12
 """More files than may go as orphans in any case."""
@@ -155,7 +157,6 @@ def test_a_repair_of_a_few_goes_on(data: Path) -> None:
     assert len(gone) < len(before) / 2
 
 
-@pytest.mark.long
 def test_a_good_backup_is_not_replaced_by_that_of_a_lost_database(
     data: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,8 @@ from tests.integration.test_adoption import COLORS, network, saved
 from tests.photographs import COFFEE
 from tests.serving import Served
 
+pytestmark = pytest.mark.long
+
 CLASSIFIER, DETECTOR = SHIPPED_MODEL.stem, SHIPPED_DETECTOR.stem
 
 

@@ -29,6 +29,8 @@ from tests.integration.hub_fixtures import serving, token
 from tests.photographs import CHELSEA
 from tests.serving import WAIT_S, Address, Served, until
 
+pytestmark = pytest.mark.long
+
 COMMAND = (sys.executable, "-m", "objectclassification", "simulate")
 PICTURE = prepare()
 

@@ -95,6 +95,7 @@ def test_bad_rules_are_refused(server: Served) -> None:
     assert server.call("DELETE", "/api/rules/none").status_code == 404
 
 
+@pytest.mark.long
 def test_the_command_line(tmp_path: Path) -> None:
     with Served(tmp_path / "data") as server:
         server.new_token("camera", "door")
