@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from objectclassification.receipts import rfc3339
 from tests.photographs import CATS, CHELSEA, ROCKET
 from tests.serving import Served
