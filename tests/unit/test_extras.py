@@ -37,8 +37,6 @@ class Base:
 sys.meta_path = [Base if finder is PathFinder else finder for finder in sys.meta_path]
 sys.argv[0] = "objectclassification"
 from objectclassification.cli import main
-
-pytestmark = pytest.mark.long
 main()
 """
 
