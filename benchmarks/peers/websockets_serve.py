@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 
 from websockets.asyncio.server import ServerConnection, broadcast, serve
@@ -46,6 +47,8 @@ async def main(port: int) -> None:
         finally:
             cameras.discard(client)
 
+    # Clients that break off have a traceback each.
+    logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
     async with serve(take, "127.0.0.1", port, compression=None, backlog=4096, ping_timeout=60):
         await asyncio.get_running_loop().create_future()
 
