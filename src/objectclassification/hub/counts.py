@@ -63,7 +63,7 @@ class Counts:
         snaps: those that ended: all shots (or the quorum) ``answered``, some (``partly``), or
             ``none``.
         shots: of ended snaps: ``answered``, or the code of their failure.
-        snap_s: from acceptance to ``done``, of the snaps without a moment to wait for.
+        snap_s: from acceptance to ``done``, of the snaps that wait for no moment and for nobody.
         stage_s: from acceptance to each stage of a shot, of those of them that a controller asked
             for: a camera that was away brings its own pictures whenever it can.
     """
@@ -85,7 +85,8 @@ class Counts:
         needed = answers_needed(receipt.quorum, len(receipt.shots))
         outcome = "answered" if answered >= needed else "partly"
         self.snaps[outcome if answered else "none"] += 1
-        at_once = receipt.at is None  # else most of it was waiting for the moment
+        # Else most of it was waiting, for the moment or for a camera.
+        at_once = receipt.at is None and receipt.ttl_s is None
         if receipt.elapsed_ms is not None and at_once:
             self.snap_s.add(receipt.elapsed_ms / 1000)
         asked = receipt.origin != "camera" and at_once

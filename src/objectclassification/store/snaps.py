@@ -48,6 +48,10 @@ _REQUEST = Prepared(
 )
 
 
+_FEW = 256
+"""Cameras that a statement names; of more, all shots of the snap are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewSnap:
     """A snap as it is accepted."""
@@ -107,7 +111,9 @@ def context_text(value: object) -> str | None:
 
 def save_shots(connection: Connection, snap_id: str, changed: Iterable[Shot]) -> None:
     """Merges shots into their rows: a row's state never falls, its times are only added to."""
-    existing = {row.camera: row for row in _rows(connection, snap_id)}
+    changed = list(changed)
+    rows = _rows(connection, snap_id, [shot.camera for shot in changed])
+    existing = {row.camera: row for row in rows}
     fresh: list[dict[str, Any]] = []
     merged: list[dict[str, Any]] = []
     for shot in changed:
@@ -310,8 +316,12 @@ def _shots(connection: Connection, snap_ids: list[str]) -> dict[str, dict[str, S
     return by_snap
 
 
-def _rows(connection: Connection, snap_id: str) -> Sequence[Row[Any]]:
-    return connection.execute(select(shots).where(shots.c.snap_id == snap_id)).all()
+def _rows(connection: Connection, snap_id: str, cameras: list[str]) -> Sequence[Row[Any]]:
+    query = select(shots).where(shots.c.snap_id == snap_id)
+    # Most often it is one, of a picture: those of the whole fleet are not read for each of them.
+    if len(cameras) <= _FEW:
+        query = query.where(shots.c.camera.in_(cameras))
+    return connection.execute(query).all()
 
 
 def _values(shot: Shot) -> dict[str, Any]:
