@@ -70,6 +70,30 @@ class Snapped(msgspec.Struct, frozen=True):
     skew: Together | None = None
 
 
+def controller_link(connection: Connection, *, patience_s: float | None = None) -> Link:
+    """Returns a link that says it is a controller, under an id of its own.
+
+    Args:
+        connection: where to, and with which token.
+        patience_s: to reach the server at all; for ever if None.
+    """
+    hello = Hello(
+        role="controller",
+        instance=str(uuid7()),
+        version=__version__,
+        agent=f"{platform.system()} {platform.machine()}",
+    )
+    return Link(
+        connection.url,
+        hello,
+        token=connection.token,
+        ca=connection.ca,
+        pins=True,
+        origin=connection.origin,
+        patience_s=patience_s,
+    )
+
+
 async def snap(
     connection: Connection,
     request: SnapRequest,
@@ -91,21 +115,7 @@ async def snap(
     """
     if request.id is None:
         request = msgspec.structs.replace(request, id=str(uuid7()))
-    hello = Hello(
-        role="controller",
-        instance=str(uuid7()),
-        version=__version__,
-        agent=f"{platform.system()} {platform.machine()}",
-    )
-    link = Link(
-        connection.url,
-        hello,
-        token=connection.token,
-        ca=connection.ca,
-        pins=True,
-        origin=connection.origin,
-        patience_s=PATIENCE_S,
-    )
+    link = controller_link(connection, patience_s=PATIENCE_S)
     origin = connection.origin
     shots: dict[str, Shot] = {}
     lasts_s = request.deadline_s if request.ttl_s is None else request.ttl_s

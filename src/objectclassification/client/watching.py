@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from uuid_utils import uuid7
-
-from objectclassification import __version__
+from objectclassification.client.controller import controller_link
 from objectclassification.client.http import Http
-from objectclassification.client.link import Link
 from objectclassification.config import Connection
 from objectclassification.errors import ServerUnreachable
-from objectclassification.messages import Event, Hello, Watch, Welcome
+from objectclassification.messages import Event, Watch, Welcome
 
 REFRESH_S = 5.0
 """What no event tells, such as latency, is asked for this often."""
@@ -55,21 +51,7 @@ async def watch_cameras(
 
 
 async def _listen(connection: Connection, moved: asyncio.Event) -> None:
-    hello = Hello(
-        role="controller",
-        instance=str(uuid7()),
-        version=__version__,
-        agent=f"{platform.system()} {platform.machine()}",
-    )
-    link = Link(
-        connection.url,
-        hello,
-        token=connection.token,
-        ca=connection.ca,
-        pins=True,
-        origin=connection.origin,
-    )
-    async with link:
+    async with controller_link(connection) as link:
         async for message in link:
             if isinstance(message, Welcome):
                 await link.send(Watch(topics=("cameras",)))
